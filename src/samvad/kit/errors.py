@@ -1,0 +1,88 @@
+"""What a person did wrong, in a sentence that says what to do about it.
+
+    SamvadError                 any of the below; carries the HTTP status a surface answers with
+    ├── BadRequest        400   the words are wrong: malformed, missing, of the wrong type
+    ├── Unauthorized      401   no key, a wrong one, or one that has expired
+    ├── Forbidden         403   a good key that may not do this
+    ├── NotFound          404   nothing of that name in this team
+    ├── Conflict          409   it contradicts what is there already
+    ├── TooLarge          413   a named limit was passed
+    ├── Refused           4xx   the Cloud API said no; carries Meta's own error object
+    ├── Ambiguous         504   the Cloud API did not answer, so nobody knows whether it acted
+    └── Unavailable       503   too much is waiting; try again after `retry_after_s`
+
+A programmer's mistake is an assertion, never one of these.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class SamvadError(Exception):
+    """Something a person can mend; `problems` are sentences, the first is the most useful one."""
+
+    status = 400
+
+    def __init__(self, *problems: str) -> None:
+        assert problems, "an error without a sentence helps nobody"
+        super().__init__(*problems)
+        self.problems: Sequence[str] = problems
+
+
+class BadRequest(SamvadError):
+    """The words are wrong: malformed, missing, or of the wrong type."""
+
+
+class Unauthorized(SamvadError):
+    """No key, a wrong one, or one that has expired."""
+
+    status = 401
+
+
+class Forbidden(SamvadError):
+    """A good key whose role may not do this."""
+
+    status = 403
+
+
+class NotFound(SamvadError):
+    """Nothing of that name in this team."""
+
+    status = 404
+
+
+class Conflict(SamvadError):
+    """It contradicts what is there already."""
+
+    status = 409
+
+
+class TooLarge(SamvadError):
+    """A named limit was passed."""
+
+    status = 413
+
+
+class Refused(SamvadError):
+    """The Cloud API said no. `error` is Meta's own error object, forwarded untouched."""
+
+    def __init__(self, problem: str, *, status: int, error: dict[str, Any]) -> None:
+        super().__init__(problem)
+        self.status = status
+        self.error = error
+
+
+class Ambiguous(SamvadError):
+    """The Cloud API did not answer, so nobody knows yet whether it acted."""
+
+    status = 504
+
+
+class Unavailable(SamvadError):
+    """Too much is waiting here; the caller may try again after `retry_after_s`."""
+
+    status = 503
+
+    def __init__(self, problem: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(problem)
+        self.retry_after_s = retry_after_s
