@@ -9,6 +9,7 @@
     ├── TooLarge          413   a named limit was passed
     ├── Refused           4xx   the Cloud API said no; carries Meta's own error object
     ├── Ambiguous         504   the Cloud API did not answer, so nobody knows whether it acted
+    ├── Unreachable       502   the Cloud API could not be reached, so nothing was done
     └── Unavailable       503   too much is waiting; try again after `retry_after_s`
 
 A programmer's mistake is an assertion, never one of these.
@@ -76,6 +77,12 @@ class Ambiguous(SamvadError):
     """The Cloud API did not answer, so nobody knows yet whether it acted."""
 
     status = 504
+
+
+class Unreachable(SamvadError):
+    """The Cloud API could not be reached, so nothing was done and it may be tried again."""
+
+    status = 502
 
 
 class Unavailable(SamvadError):

@@ -1,0 +1,101 @@
+"""The queue: work to do later is a row, committed with what causes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, func
+
+from samvad.jobs.tables import jobs
+from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
+
+LEASE_MS = 60_000  # a job whose worker died is due again after this
+BACK_OFF_MS = (1_000, 5_000, 30_000, 120_000, 600_000, 3_600_000)  # then it has given up, visibly
+
+ADD = every_team.insert(jobs)
+
+DUE = (
+    every_team.select(jobs.c.id, jobs.c.team_id, jobs.c.name, jobs.c.lane, jobs.c.args, jobs.c.attempts)
+    .where(jobs.c.gave_up_at.is_(None), jobs.c.run_at <= bindparam("now"))
+    .order_by(jobs.c.run_at, jobs.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+FIRST_OF_LANE = (
+    every_team.select(jobs.c.lane, func.min(jobs.c.id).label("first_id"))
+    .where(among(jobs.c.lane, "lanes"), jobs.c.gave_up_at.is_(None))
+    .group_by(jobs.c.lane)
+)
+
+LEASE = (
+    every_team.update(jobs)
+    .where(jobs.c.id == bindparam("job_id"))
+    .values(run_at=bindparam("until"), attempts=jobs.c.attempts + 1)
+)
+
+DONE = every_team.delete(jobs).where(jobs.c.id == bindparam("job_id"))
+
+FAILED = (
+    every_team.update(jobs)
+    .where(jobs.c.id == bindparam("job_id"))
+    .values(run_at=bindparam("again"), error=bindparam("why"), gave_up_at=bindparam("end"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work to do later: a handler's name and the ids it needs."""
+
+    team_id: str
+    name: str
+    args: dict[str, Any]
+    lane: str | None = None
+    id: int = 0
+    attempts: int = 0
+
+
+def enqueue(tx: Tx, wanted: Sequence[Job], *, at: int) -> None:
+    """Promise work; it is done once this transaction is committed, never otherwise."""
+    if wanted:
+        tx.execute(
+            ADD,
+            [
+                {
+                    "team_id": job.team_id,
+                    "name": job.name,
+                    "lane": job.lane,
+                    "args": job.args,
+                    "run_at": at,
+                    "attempts": 0,
+                    "created_at": at,
+                }
+                for job in wanted
+            ],
+        )
+
+
+def claim(tx: Tx, *, now: int, limit: int) -> list[Job]:
+    """Take due jobs for a while; of a lane only its oldest, so that it stays in order."""
+    due = [
+        Job(row.team_id, row.name, row.args, row.lane, row.id, row.attempts)
+        for row in tx.all(DUE, {"now": now, "limit": limit})
+    ]
+    lanes = {job.lane for job in due if job.lane}
+    first = {row.lane: row.first_id for row in tx.all(FIRST_OF_LANE, {"lanes": lanes})} if lanes else {}
+    mine = [job for job in due if job.lane is None or first[job.lane] == job.id]
+    if mine:
+        tx.execute(LEASE, [{"job_id": job.id, "until": now + LEASE_MS} for job in mine])
+    return mine
+
+
+def finish(tx: Tx, job: Job) -> None:
+    tx.execute(DONE, {"job_id": job.id})
+
+
+def fail(tx: Tx, job: Job, *, why: str, now: int) -> None:
+    """Try again later, or give up where it can be seen (`samvad audit` lists it)."""
+    left = job.attempts < len(BACK_OFF_MS)
+    again = now + BACK_OFF_MS[min(job.attempts, len(BACK_OFF_MS) - 1)]
+    tx.execute(FAILED, {"job_id": job.id, "again": again, "why": why[:2000], "end": None if left else now})

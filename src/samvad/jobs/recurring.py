@@ -1,0 +1,26 @@
+"""Everything that happens by the clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recurring:
+    """Something to do every so often; a failure is logged, and the next turn comes all the same."""
+
+    name: str
+    every_s: float
+    do: Callable[[], Awaitable[object]]
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(self.every_s)
+            try:
+                await self.do()
+            except Exception as error:
+                log.warning("recurring.failed", name=self.name, error=repr(error))

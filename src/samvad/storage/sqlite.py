@@ -1,0 +1,169 @@
+"""SQLite: units run on the event loop, many to a commit; only the commit visits a thread."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from samvad.kit.errors import Unavailable
+from samvad.storage.database import Database
+from samvad.storage.unit import Step, T
+
+GROUP = 64  # units per commit: bounds how long the first one waits for the last one
+WAITING = 10_000  # units; beyond this a caller hears Unavailable instead of waiting for minutes
+OLDEST_S = 20.0
+
+PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",  # we answer 200 only for what survives a power cut
+    "foreign_keys = ON",
+    "busy_timeout = 1000",  # blocks the loop, so only for the odd visit of another process
+    "cache_size = -65536",
+    "temp_store = MEMORY",
+    "wal_autocheckpoint = 4000",
+)
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A unit waiting for its turn, and then what became of it."""
+
+    step: Step[Any]
+    future: asyncio.Future[Any]
+    since: float = field(default_factory=time.monotonic)
+    result: Any = None
+    error: Exception | None = None
+
+    def attempt(self, connection: Connection) -> None:
+        """A unit that fails takes back what it did, and nothing of its neighbours."""
+        command(connection, "SAVEPOINT unit")
+        try:
+            self.result = self.step(connection)
+        except Exception as error:
+            self.error = error
+            command(connection, "ROLLBACK TO unit")
+        command(connection, "RELEASE unit")
+
+    def settle(self) -> None:
+        if self.future.done():  # its caller went away while we worked
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class SqliteDatabase(Database):
+    """One process owns the file; one connection writes, one reads."""
+
+    def __init__(self, url: str) -> None:
+        self._writing = open_engine(url, "BEGIN IMMEDIATE")
+        self._reading = open_engine(url, "BEGIN", "query_only = ON")
+        self._writer = self._writing.connect()
+        self._reader = self._reading.connect()
+        self._disk = ThreadPoolExecutor(1, "sqlite-commit")
+        self._waiting: deque[Work] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def run_write(self, step: Step[T]) -> T:
+        self._refuse_when_full()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Work(step, future))
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._commit_until_idle())
+        return await future
+
+    async def run_read(self, step: Step[T]) -> T:
+        """On the loop itself: a short indexed read is cheaper than a visit to a thread."""
+        with self._reader.begin():
+            return step(self._reader)
+
+    async def migrate(self, upgrade: Callable[[Connection], None]) -> None:
+        with self._writer.begin():
+            upgrade(self._writer)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._runner is not None:
+            await self._runner
+        self._disk.shutdown()
+        self._reader.close()
+        self._writer.close()
+        self._reading.dispose()
+        self._writing.dispose()
+
+    def _refuse_when_full(self) -> None:
+        if self._closed:
+            raise Unavailable("Shutting down; try again in a moment.")
+        full = len(self._waiting) >= WAITING
+        slow = self._waiting and time.monotonic() - self._waiting[0].since > OLDEST_S
+        if full or slow:
+            raise Unavailable("Too much work is waiting; try again in a moment.")
+
+    async def _commit_until_idle(self) -> None:
+        try:
+            while self._waiting:
+                await self._commit(self._next_group())
+                await asyncio.sleep(0)  # lanes just answered put in their next batch
+        finally:
+            self._runner = None
+
+    def _next_group(self) -> list[Work]:
+        """Whatever queued during the commit before; a cancelled caller's unit never runs."""
+        size = min(len(self._waiting), GROUP)
+        taken = [self._waiting.popleft() for _ in range(size)]
+        return [work for work in taken if not work.future.cancelled()]
+
+    async def _commit(self, group: list[Work]) -> None:
+        """One transaction and one disk flush for all of them."""
+        if not group:
+            return
+        try:
+            transaction = self._writer.begin()
+            for work in group:
+                work.attempt(self._writer)
+            await asyncio.get_running_loop().run_in_executor(self._disk, transaction.commit)
+        except Exception as error:  # nothing of the group is durable
+            roll_back(self._writer)
+            for work in group:
+                work.error = error
+        for work in group:
+            work.settle()
+
+
+def roll_back(connection: Connection) -> None:
+    """After a failed COMMIT SQLAlchemy sends no ROLLBACK, but SQLite still has its transaction."""
+    connection.rollback()
+    driver(connection).rollback()
+
+
+def command(connection: Connection, sql: str) -> None:
+    """Straight to the driver: SQLAlchemy's begin_nested() costs ten times as much."""
+    driver(connection).execute(sql)
+
+
+def driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
+
+
+def open_engine(url: str, begin: str, *pragmas: str) -> Engine:
+    """An engine that begins as told: sqlite3's own BEGIN is deferred, and comes too late."""
+    engine = create_engine(url, connect_args={"check_same_thread": False, "cached_statements": 512})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in (*PRAGMAS, *pragmas):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,65 @@
+"""An open transaction, as a unit of work sees it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Executable,
+    Row,
+    Select,
+    Table,
+    Update,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.engine import CursorResult
+
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""Parameters of one row, or of many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """An open transaction, seeing one team's rows. Only a Database makes one.
+
+    `team_id` is None for the system itself: ingress, the queues, migrations. Such a unit has no
+    team's rows to see, so `select` and its kin refuse; it says `every_team` instead.
+    """
+
+    connection: Connection
+    team_id: str | None = None
+
+    def select(self, table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+        """Rows of this team, whole or only some columns of them."""
+        return select(*(columns or (table,))).where(table.c.team_id == self._team())
+
+    def update(self, table: Table) -> Update:
+        return update(table).where(table.c.team_id == self._team())
+
+    def delete(self, table: Table) -> Delete:
+        return delete(table).where(table.c.team_id == self._team())
+
+    def insert(self, table: Table) -> Insert:
+        """PostgreSQL's INSERT, whose ON CONFLICT compiles for SQLite as well."""
+        return insert(table).values(team_id=self._team())
+
+    def execute(self, sql: Executable, values: Values | None = None) -> CursorResult[Any]:
+        return self.connection.execute(sql, values)
+
+    def all(self, sql: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
+        return self.execute(sql, values).all()
+
+    def first(self, sql: Executable, values: Values | None = None) -> Row[Any] | None:
+        return self.execute(sql, values).first()
+
+    def _team(self) -> str:
+        assert self.team_id is not None, (
+            "this unit has no team: run it through db.team(id), or say every_team"
+        )
+        return self.team_id
