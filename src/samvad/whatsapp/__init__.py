@@ -1,0 +1,1 @@
+"""Meta's language, nothing of ours: webhook bodies, signatures, refusals, and the Cloud API over HTTP."""

@@ -1,0 +1,533 @@
+"""Meta's Cloud API over HTTP: one connection pool, a token per call, bounded answers, no retries.
+
+A send ends in a value, because every end of it is something a message can live with:
+
+    Accepted   Meta took it and named it
+    Done       Meta did it and there is nothing to name (read receipts, typing)
+    Refused    Meta said no; `refusal.ambiguous` says when it may have acted all the same
+    NotSent    no connection could be opened, so Meta never heard of it: sending again is safe
+    Unknown    it may have left, and nobody knows what became of it: never send again blindly
+
+The Cloud API has no idempotency key, so nothing here repeats a request that may have left. Which of the two
+last a failure is, follows from where it happened: before a connection stood, or after.
+
+Everything else (`get`, `post`, `delete`, and the named calls) returns Meta's answer and raises the errors of
+`samvad.kit.errors`. Tokens never appear in a repr, a reason or an error, even where Meta repeats them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from samvad.kit import errors as kit
+from samvad.whatsapp import errors
+from samvad.whatsapp.errors import Refusal
+
+Json = dict[str, Any]
+Params = Mapping[str, str | int] | None
+Form = aiohttp.FormData | Mapping[str, str]
+
+DEFAULT_VERSION = "v25.0"
+TIMEOUT_S = 30.0
+"""Meta's own rule of thumb for a send is 350 ms; a slow template edit takes seconds."""
+CONNECT_TIMEOUT_S = 10.0
+"""Shorter than the whole: a call that never got a connection must end as NotSent, not as Unknown."""
+CONNECTIONS = 512
+"""1,000 sends a second at 350 ms each keep 350 connections busy."""
+KEEPALIVE_S = 15.0
+"""Idle connections go before Meta closes them: a POST that meets a closing connection ends as Unknown."""
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+MAX_PAGES = 100
+"""6,000 templates, the most an account may have, are 60 pages."""
+PAGE_SIZE = 100
+MAX_REMEMBERED = 4096
+"""Headers and addresses kept ready; a busy installation has fewer tokens and numbers than this."""
+MIN_SECRET_LENGTH = 8
+"""Meta's tokens have some 200 characters. Blotting out a very short one would only spoil the sentence."""
+
+TEMPLATE_FIELDS = (
+    "id,name,language,status,category,sub_category,previous_category,parameter_format,components,"
+    "quality_score,rejected_reason,library_template_name,cta_url_link_tracking_opted_out,message_send_ttl_seconds"
+)
+PHONE_NUMBER_FIELDS = (
+    "id,verified_name,display_phone_number,quality_rating,code_verification_status,platform_type,throughput,"
+    "status,name_status,account_mode,is_official_business_account,webhook_configuration,"
+    "whatsapp_business_manager_messaging_limit,health_status"
+)
+WABA_FIELDS = (
+    "id,name,currency,timezone_id,message_template_namespace,account_review_status,"
+    "business_verification_status,country,ownership_type,health_status"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Meta took the message; `wa_id` is the recipient as WhatsApp knows it, which may differ from `to`."""
+
+    wamid: str
+    wa_id: str | None
+    answer: Json = field(repr=False)
+
+    @property
+    def bsuid(self) -> str | None:
+        """The recipient's business-scoped user id, where Meta told it."""
+        return _text_at(self.answer, "contacts", "user_id")
+
+    @property
+    def message_status(self) -> str | None:
+        """`accepted`, `held_for_quality_assessment` or `paused`; Meta says it of templates only."""
+        return _text_at(self.answer, "messages", "message_status")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Meta did what was asked, and there is no message to name."""
+
+    answer: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Meta said no."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The request never left: sending it again is safe."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The request may have left, and no answer that could be understood came back."""
+
+    reason: str
+
+
+Outcome = Accepted | Done | Refused | NotSent | Unknown
+
+
+class CloudApi:
+    """The Cloud API at `base_url`, such as https://graph.facebook.com; make one and share it.
+
+    Its connections belong to the event loop of the first call. Close it when done, or use `async with`.
+    """
+
+    def __init__(
+        self, base_url: str, *, timeout_s: float = TIMEOUT_S, connections: int = CONNECTIONS
+    ) -> None:
+        url = urlsplit(base_url)
+        assert url.scheme in ("http", "https"), "the Cloud API's address begins with https:// or http://"
+        assert url.hostname, "the Cloud API's address names a host"
+        assert "@" not in url.netloc, "credentials are per call, never in the address"
+        self._base = base_url.rstrip("/")
+        connect_timeout_s = min(CONNECT_TIMEOUT_S, timeout_s / 2)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_s, connect=connect_timeout_s, sock_connect=connect_timeout_s
+        )
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        self._json_headers: dict[str, dict[str, str]] = {}
+        self._message_urls: dict[tuple[str, str], str] = {}
+
+    def __repr__(self) -> str:
+        return f"CloudApi({self._base!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection; calls still under way end as Unknown."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def send(
+        self, phone_number_id: str, payload: bytes | Json, *, token: str, version: str = DEFAULT_VERSION
+    ) -> Outcome:
+        """POST a message, or a read receipt, from this phone number.
+
+        Meta's own troubles (codes 1, 2, 131000, 131016) are Refused with `refusal.ambiguous`: the message may
+        have been delivered. Any other error object is a certain no. A 5xx or a 408 without an error object,
+        and a 2xx without a message id, are Unknown. Cancelling the call leaves the outcome just as unknown.
+        """
+        url = self._message_urls.get((phone_number_id, version))
+        if url is None:
+            url = _remember(
+                self._message_urls,
+                (phone_number_id, version),
+                self._url(version, f"{_id(phone_number_id)}/messages"),
+            )
+        data = payload if type(payload) is bytes else msgspec.json.encode(payload)
+        answer = await self._call("POST", url, token=token, data=data)
+        if not isinstance(answer, _Answer):
+            return answer
+        return _outcome(answer)
+
+    async def get(
+        self,
+        path: str,
+        *,
+        token: str,
+        params: Params = None,
+        version: str = DEFAULT_VERSION,
+    ) -> Json:
+        """GET a node or an edge. Raises kit.errors.Refused, or Unreachable when no answer came."""
+        answer = await self._call("GET", self._url(version, path), token=token, params=params)
+        match answer:
+            case NotSent(reason) | Unknown(reason):
+                # Reading changes nothing, so no answer is only an inconvenience: the caller may ask again.
+                raise kit.Unreachable(f"The Cloud API could not be asked: {reason}.")
+            case _Answer():
+                return _answer_or_raise(answer, changes=False)
+
+    async def post(
+        self,
+        path: str,
+        *,
+        token: str,
+        json: Any = None,
+        form: Form | None = None,
+        params: Params = None,
+        version: str = DEFAULT_VERSION,
+    ) -> Json:
+        """POST JSON or a form. Raises Refused, Unreachable (never left) or Ambiguous (may have acted)."""
+        assert json is None or form is None, "a request has one body: json or form"
+        url = self._url(version, path)
+        if form is not None:
+            sent = form if isinstance(form, aiohttp.FormData) else aiohttp.FormData(dict(form))
+            return _change(await self._call("POST", url, token=token, params=params, form=sent))
+        data = b"" if json is None else msgspec.json.encode(json)
+        return _change(await self._call("POST", url, token=token, params=params, data=data))
+
+    async def delete(
+        self,
+        path: str,
+        *,
+        token: str,
+        json: Any = None,
+        params: Params = None,
+        version: str = DEFAULT_VERSION,
+    ) -> Json:
+        """DELETE a node or members of an edge. Raises as `post` does."""
+        data = b"" if json is None else msgspec.json.encode(json)
+        url = self._url(version, path)
+        return _change(await self._call("DELETE", url, token=token, params=params, data=data))
+
+    async def get_all(
+        self,
+        path: str,
+        *,
+        token: str,
+        params: Params = None,
+        version: str = DEFAULT_VERSION,
+        max_pages: int = MAX_PAGES,
+    ) -> list[Json]:
+        """Every item of an edge, page after page. Raises kit.errors.TooLarge rather than return a part.
+
+        It follows the cursor, not the `next` address: that one carries the token in its query.
+        """
+        items: list[Json] = []
+        asked: dict[str, str | int] = {"limit": PAGE_SIZE, **(params or {})}
+        for _ in range(max_pages):
+            page = await self.get(path, token=token, params=asked, version=version)
+            data = page.get("data")
+            if isinstance(data, list):
+                items.extend(item for item in data if isinstance(item, dict))
+            after = _next_cursor(page)
+            if after is None:
+                return items
+            asked["after"] = after
+        raise kit.TooLarge(
+            f"The Cloud API has more than {max_pages} pages of {path}. Ask for fewer with a filter."
+        )
+
+    async def templates(
+        self, waba_id: str, *, token: str, version: str = DEFAULT_VERSION, fields: str = TEMPLATE_FIELDS
+    ) -> list[Json]:
+        """Every message template of an account."""
+        path = f"{_id(waba_id)}/message_templates"
+        return await self.get_all(path, token=token, params={"fields": fields}, version=version)
+
+    async def template(
+        self, template_id: str, *, token: str, version: str = DEFAULT_VERSION, fields: str = TEMPLATE_FIELDS
+    ) -> Json:
+        """One message template."""
+        return await self.get(_id(template_id), token=token, params={"fields": fields}, version=version)
+
+    async def phone_numbers(
+        self, waba_id: str, *, token: str, version: str = DEFAULT_VERSION, fields: str = PHONE_NUMBER_FIELDS
+    ) -> list[Json]:
+        """Every phone number of an account."""
+        path = f"{_id(waba_id)}/phone_numbers"
+        return await self.get_all(path, token=token, params={"fields": fields}, version=version)
+
+    async def phone_number(
+        self,
+        phone_number_id: str,
+        *,
+        token: str,
+        version: str = DEFAULT_VERSION,
+        fields: str = PHONE_NUMBER_FIELDS,
+    ) -> Json:
+        """One phone number: its name, quality, limits and health."""
+        return await self.get(_id(phone_number_id), token=token, params={"fields": fields}, version=version)
+
+    async def waba(
+        self, waba_id: str, *, token: str, version: str = DEFAULT_VERSION, fields: str = WABA_FIELDS
+    ) -> Json:
+        """One WhatsApp Business Account."""
+        return await self.get(_id(waba_id), token=token, params={"fields": fields}, version=version)
+
+    async def subscribe(
+        self,
+        waba_id: str,
+        callback_url: str | None = None,
+        verify_token: str | None = None,
+        *,
+        token: str,
+        version: str = DEFAULT_VERSION,
+    ) -> Json:
+        """Have the account's webhooks sent to the app, at `callback_url` if one is given.
+
+        Meta verifies the address at once by a GET with `verify_token`. Without an address an earlier override
+        is cleared and the app's own address counts.
+        """
+        assert (callback_url is None) == (verify_token is None), (
+            "the address and its verify token go together"
+        )
+        override = (
+            {"override_callback_uri": callback_url, "verify_token": verify_token} if callback_url else None
+        )
+        return await self.post(f"{_id(waba_id)}/subscribed_apps", token=token, json=override, version=version)
+
+    async def media(
+        self,
+        media_id: str,
+        *,
+        token: str,
+        phone_number_id: str | None = None,
+        version: str = DEFAULT_VERSION,
+    ) -> Json:
+        """Where a media file can be fetched (`url`, good for five minutes), its type, size and hash."""
+        params = {"phone_number_id": _id(phone_number_id)} if phone_number_id else None
+        return await self.get(_id(media_id), token=token, params=params, version=version)
+
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        *,
+        token: str,
+        params: Params = None,
+        data: bytes | None = None,
+        form: aiohttp.FormData | None = None,
+    ) -> "_Answer | NotSent | Unknown":
+        """One request and its whole answer; a redirect is not followed, for it would carry the token away."""
+        headers = self._json_headers.get(token)
+        if headers is None:
+            headers = _remember(self._json_headers, token, _headers(token))
+        if not data:  # a GET, a form (which names its own type), or an empty body
+            headers = {"Authorization": headers["Authorization"]}
+        session = self._session or self._open()
+        try:
+            async with session.request(
+                method,
+                url,
+                params=params,
+                data=form if form is not None else data,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                body = await _read(response)
+                return _Answer(response.status, _without_token(body, token), body is None)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            return NotSent(_reason(error, token))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Unknown(_reason(error, token))
+
+    def _open(self) -> aiohttp.ClientSession:
+        assert not self._closed, "this CloudApi is closed"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60
+            ),
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+            headers={"User-Agent": "samvad", "Accept": "application/json"},
+        )
+        return self._session
+
+    def _url(self, version: str, path: str) -> str:
+        if _VERSION.fullmatch(version) is None:
+            raise kit.BadRequest(f"{version[:20]!r} is no version of the Cloud API. Write it like v25.0.")
+        assert _PATH.fullmatch(path), "a path is ids and edge names with slashes between; the rest is params"
+        return f"{self._base}/{version}/{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    cut_off: bool
+
+
+_VERSION = re.compile(r"v\d{1,3}\.\d{1,2}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_PATH = re.compile(r"[A-Za-z0-9_:=-]+(?:/[A-Za-z0-9_:=-]+)*")
+
+
+def _outcome(answer: _Answer) -> Outcome:
+    """What the answer to a send means."""
+    if 200 <= answer.status < 300:
+        said = _decoded(answer)
+        if said is None:
+            return Unknown(f"the Cloud API answered {answer.status} with a body that could not be understood")
+        if (wamid := _text_at(said, "messages", "id")) is not None:
+            return Accepted(wamid, _text_at(said, "contacts", "wa_id"), said)
+        if said.get("success") is True:
+            return Done(said)
+        if not isinstance(said.get("error"), dict):
+            return Unknown(f"the Cloud API answered {answer.status} without a message id")
+    refusal = errors.from_response(answer.status, answer.body)
+    if refusal.code == errors.NO_CODE and _tells_nothing(answer.status):
+        return Unknown(refusal.text)
+    return Refused(refusal)
+
+
+def _tells_nothing(status: int) -> bool:
+    """A 5xx or a timeout from something on the way: whether Meta saw the request nobody knows."""
+    return status >= 500 or status == 408
+
+
+def _change(answer: "_Answer | NotSent | Unknown") -> Json:
+    """The answer to a request that changes something, or the error that says how much is known."""
+    match answer:
+        case NotSent(reason):
+            raise kit.Unreachable(f"The Cloud API could not be reached: {reason}.")
+        case Unknown(reason):
+            raise kit.Ambiguous(f"The Cloud API did not answer, so it may or may not have acted: {reason}.")
+        case _Answer():
+            return _answer_or_raise(answer, changes=True)
+
+
+def _answer_or_raise(answer: _Answer, *, changes: bool) -> Json:
+    said = _decoded(answer)
+    if 200 <= answer.status < 300 and said is not None and not isinstance(said.get("error"), dict):
+        return said
+    refusal = errors.from_response(answer.status, answer.body)
+    certain = answer.status >= 300 and not _tells_nothing(answer.status)
+    if refusal.code != errors.NO_CODE or certain:
+        raise kit.Refused(refusal.text, status=refusal.status, error=refusal.error)
+    what = "more than it should" if answer.cut_off else "something that could not be understood"
+    if changes:
+        raise kit.Ambiguous(
+            f"The Cloud API answered {answer.status} with {what}; it may or may not have acted."
+        )
+    raise kit.Unreachable(f"The Cloud API answered {answer.status} with {what}. Try again later.")
+
+
+def _decoded(answer: _Answer) -> Json | None:
+    if answer.cut_off:
+        return None
+    try:
+        said = msgspec.json.decode(answer.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _text_at(answer: Json, name: str, member: str) -> str | None:
+    """A string member of the first item of a list, if all three are there."""
+    items = answer.get(name)
+    first = items[0] if isinstance(items, list) and items else None
+    found = first.get(member) if isinstance(first, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def _next_cursor(page: Json) -> str | None:
+    """Where the next page begins. Meta gives cursors always, and `next` only when there is more."""
+    paging = page.get("paging")
+    if not isinstance(paging, dict) or not paging.get("next"):
+        return None
+    cursors = paging.get("cursors")
+    after = cursors.get("after") if isinstance(cursors, dict) else None
+    return after if isinstance(after, str) and after else None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The whole body, or None when it is longer than MAX_ANSWER_BYTES; the limit counts unpacked bytes."""
+    content = response.content
+    body = await content.readany()
+    if content.at_eof():
+        return body if len(body) <= MAX_ANSWER_BYTES else None
+    pieces, size = [body], len(body)
+    while size <= MAX_ANSWER_BYTES:
+        piece = await content.readany()
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        size += len(piece)
+    response.close()
+    return None
+
+
+def _headers(token: str) -> dict[str, str]:
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise kit.BadRequest(
+            "The access token is empty or has characters no token has. Copy it from Meta again."
+        )
+    return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+
+def _remember(memory: dict[Any, Any], key: Any, value: Any) -> Any:
+    if len(memory) >= MAX_REMEMBERED:
+        memory.clear()
+    memory[key] = value
+    return value
+
+
+def _id(given: str) -> str:
+    """An id that can stand in a path, so that nobody's input reaches another node or edge."""
+    if _ID.fullmatch(given) is None:
+        raise kit.BadRequest(f"{given[:40]!r} is no id of the Cloud API.")
+    return given
+
+
+def _reason(error: BaseException, token: str) -> str:
+    """Why there is no answer, in words without the token."""
+    if isinstance(error, TimeoutError):
+        return (
+            "it did not answer in time"
+            if not isinstance(error, aiohttp.ConnectionTimeoutError)
+            else ("no connection could be opened in time")
+        )
+    words = str(error)[: errors.MAX_SHOWN_CHARACTERS] or type(error).__name__
+    return words.replace(token, "[token]") if len(token) >= MIN_SECRET_LENGTH else words
+
+
+def _without_token(body: bytes | None, token: str) -> bytes:
+    """The body without the token: Meta repeats it in `paging.next` and in 'Malformed access token …'."""
+    if body is None:
+        return b""
+    secret = token.encode("ascii")
+    if len(secret) >= MIN_SECRET_LENGTH and secret in body:
+        return body.replace(secret, b"[token]")
+    return body
