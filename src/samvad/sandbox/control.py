@@ -1,0 +1,209 @@
+"""The control API: what a test or a person does with the sandbox, beside Meta's wire. It needs no token."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from samvad.sandbox.inbound import BadRequest
+from samvad.sandbox.model import Json
+from samvad.sandbox.settings import InvalidSettings
+
+if TYPE_CHECKING:
+    from samvad.sandbox.sandbox import Sandbox
+
+MAX_BODY = 140 * 1024 * 1024  # a file of 100 MB in base64
+DEFAULT_LIMIT, MAX_LIMIT = 100, 20_000
+
+T = TypeVar("T")
+Deed = Callable[["Sandbox", Request], Awaitable[Any]]
+
+INDEX: Json = {
+    "what": "A sandbox of Meta's WhatsApp Cloud API. Graph calls live beside this control API.",
+    "control": {
+        "GET /phones": "the virtual phones",
+        "POST /phones/{digits}/messages": "a customer writes: {type, text|image|…, phone_number_id?, name?, "
+        "context?, referral?, timestamp?, hide_phone?}",
+        "GET /phones/{digits}/messages": "what the phone shows, oldest first",
+        "GET /phones/{digits}/messages/{wamid}/media": "the file of a message",
+        "POST /phones/{digits}/read": "the customer reads what was delivered",
+        "POST /phones/{digits}/window": "{open: true|false, phone_number_id?}",
+        "POST /refusals": "{code, times?, details?, to?, asynchronous?} or {behaviour: "
+        "hang|drop|accept_then_drop|500, times?, to?}",
+        "POST /replay": "{message_id? | last?, times?, concurrent?, shuffle?}",
+        "GET|POST /settings": "read or change settings; POST is partial",
+        "GET /webhooks?limit=": "the latest webhook deliveries, newest first",
+        "GET /stats": "counters",
+        "POST /reset": "forget everything but the businesses and their subscriptions",
+    },
+}
+
+
+def routes(sandbox: "Sandbox") -> list[Route]:
+    """The control API of one sandbox."""
+
+    def endpoint(deed: Deed) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                value = await deed(sandbox, request)
+            except (BadRequest, InvalidSettings) as error:
+                return JSONResponse({"error": str(error)}, 400)
+            except LookupError as error:
+                return JSONResponse({"error": error.args[0]}, 404)
+            return value if isinstance(value, Response) else JSONResponse(value)
+
+        return answer
+
+    table: tuple[tuple[str, str, Deed], ...] = (
+        ("GET", "/", index),
+        ("GET", "/phones", list_phones),
+        ("POST", "/phones/{digits}/messages", write_message),
+        ("GET", "/phones/{digits}/messages", show_messages),
+        ("GET", "/phones/{digits}/messages/{wamid}/media", show_media),
+        ("POST", "/phones/{digits}/read", read_messages),
+        ("POST", "/phones/{digits}/window", set_window),
+        ("POST", "/refusals", refuse),
+        ("POST", "/replay", replay),
+        ("GET", "/settings", show_settings),
+        ("POST", "/settings", change_settings),
+        ("GET", "/webhooks", show_webhooks),
+        ("GET", "/stats", show_stats),
+        ("POST", "/reset", reset),
+    )
+    return [Route(path, endpoint(deed), methods=[method]) for method, path, deed in table]
+
+
+async def index(sandbox: "Sandbox", request: Request) -> Json:
+    numbers = [
+        {"waba_id": number.account.waba_id, "phone_number_id": number.id, "display": number.display}
+        for number in sandbox.world.numbers.values()
+    ]
+    return {**INDEX, "phone_numbers": numbers}
+
+
+async def list_phones(sandbox: "Sandbox", request: Request) -> Json:
+    phones = list(sandbox.world.phones.values())[-_limit(request) :]
+    return {
+        "phones": [
+            {"digits": phone.digits, "name": phone.name, "messages": len(phone.messages)} for phone in phones
+        ]
+    }
+
+
+async def write_message(sandbox: "Sandbox", request: Request) -> Json:
+    return sandbox.customer_writes(_digits(request), await _body(request))
+
+
+async def show_messages(sandbox: "Sandbox", request: Request) -> Json:
+    return {"messages": sandbox.shown_on(_digits(request))}
+
+
+async def show_media(sandbox: "Sandbox", request: Request) -> Response:
+    message = sandbox.world.messages.get(request.path_params["wamid"])
+    asset = sandbox.world.media.find(message.media_id) if message and message.media_id else None
+    if asset is None:
+        raise LookupError("there is no such message, or it has no file")
+    return Response(asset.data, media_type=asset.mime_type, headers={"x-content-type-options": "nosniff"})
+
+
+async def read_messages(sandbox: "Sandbox", request: Request) -> Json:
+    return {"read": sandbox.customer_reads(_digits(request))}
+
+
+async def set_window(sandbox: "Sandbox", request: Request) -> Json:
+    given = await _body(request, "open", "phone_number_id")
+    is_open = _typed(given, "open", bool, None)
+    sandbox.set_window(_digits(request), is_open, given.get("phone_number_id"))
+    return {"open": is_open}
+
+
+async def refuse(sandbox: "Sandbox", request: Request) -> Json:
+    given = await _body(request, "code", "behaviour", "times", "details", "to", "asynchronous")
+    sandbox.refuse_next(
+        _typed(given, "code", int, 0) or None,
+        behaviour=_typed(given, "behaviour", str, "") or None,
+        times=_typed(given, "times", int, 1),
+        details=_typed(given, "details", str, "") or None,
+        to=_typed(given, "to", str, "") or None,
+        asynchronous=_typed(given, "asynchronous", bool, False),
+    )
+    return {"waiting": len(sandbox.world.refusals)}
+
+
+async def replay(sandbox: "Sandbox", request: Request) -> Json:
+    given = await _body(request, "message_id", "last", "times", "concurrent", "shuffle")
+    sent, ok = await sandbox.replay(
+        message_id=_typed(given, "message_id", str, "") or None,
+        last=_typed(given, "last", int, 1),
+        times=_typed(given, "times", int, 1),
+        concurrent=_typed(given, "concurrent", int, 1),
+        shuffle=_typed(given, "shuffle", bool, False),
+    )
+    return {"sent": sent, "ok": ok}
+
+
+async def show_settings(sandbox: "Sandbox", request: Request) -> Json:
+    return sandbox.settings_shown()
+
+
+async def change_settings(sandbox: "Sandbox", request: Request) -> Json:
+    sandbox.configure(**await _body(request))
+    return sandbox.settings_shown()
+
+
+async def show_webhooks(sandbox: "Sandbox", request: Request) -> Json:
+    return {"webhooks": sandbox.webhooks(_limit(request))}
+
+
+async def show_stats(sandbox: "Sandbox", request: Request) -> Json:
+    return sandbox.stats()
+
+
+async def reset(sandbox: "Sandbox", request: Request) -> Json:
+    sandbox.reset()
+    return {"reset": True}
+
+
+async def _body(request: Request, *known: str) -> Json:
+    """The JSON object that was sent; with `known`, no other member is allowed."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise BadRequest(f"the body is over {MAX_BODY} bytes")
+    try:
+        value = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not valid JSON") from None
+    if not isinstance(value, dict):
+        raise BadRequest("the body must be a JSON object")
+    strange = [key for key in value if known and key not in known]
+    if strange:
+        raise BadRequest(f"unknown: {', '.join(strange)}; known: {', '.join(known)}")
+    return value
+
+
+def _typed(given: Json, name: str, kind: type[T], default: T | None) -> T:
+    value = given.get(name)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise BadRequest(f"{name} must be of type {kind.__name__}")
+    return value
+
+
+def _digits(request: Request) -> str:
+    digits: str = request.path_params["digits"].lstrip("+")
+    if not (digits.isascii() and digits.isdecimal() and 5 <= len(digits) <= 15):
+        raise BadRequest("a phone is named by the 5 to 15 digits of its number, with country code")
+    return digits
+
+
+def _limit(request: Request) -> int:
+    given = request.query_params.get("limit", str(DEFAULT_LIMIT))
+    if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= MAX_LIMIT):
+        raise BadRequest(f"limit must be a number from 1 to {MAX_LIMIT}")
+    return int(given)

@@ -1,0 +1,59 @@
+"""The cold Graph calls: find the object, then the call on it; every area brings its own table."""
+
+import json
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from samvad.sandbox import accounts, media_calls, subscriptions
+from samvad.sandbox.errors import GraphError, unknown_object
+from samvad.sandbox.model import Json
+from samvad.sandbox.nodes import Call
+from samvad.sandbox.sends import authorize
+from samvad.sandbox.world import World
+
+API_VERSION = "v26.0"
+ATTACHMENTS = "whatsapp_business/attachments"
+
+_PATH = re.compile(r"(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32})(?:/([a-z_]+))?/?")
+_ACCOUNT_CALLS = accounts.ACCOUNT_CALLS | subscriptions.ACCOUNT_CALLS
+_NUMBER_CALLS = accounts.NUMBER_CALLS | subscriptions.NUMBER_CALLS | media_calls.NUMBER_CALLS
+
+
+async def answer(world: World, request: Request, path: str) -> Response:
+    """Answer one Graph request below the root."""
+    try:
+        if path.strip("/") == ATTACHMENTS and request.method in ("GET", "HEAD"):
+            return await media_calls.download(world, request)
+        call = Call(world, request, authorize(world, request.scope))
+        return _reply(200, await _call(call, path))
+    except GraphError as error:
+        body = error.body(world.identities.trace())
+        headers = {"www-authenticate": error.challenge().decode(), "facebook-api-version": API_VERSION}
+        return Response(body, error.http, headers, "application/json; charset=UTF-8")
+
+
+async def _call(call: Call, path: str) -> Json:
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise GraphError(2500, message=f"Unknown path components: /{path}")
+    node, key = match[1], (call.request.method, match[2] or "")
+    world = call.world
+    if (account := world.accounts.get(node)) in call.accounts and account and key in _ACCOUNT_CALLS:
+        return await _ACCOUNT_CALLS[key](call, account)
+    if (number := world.numbers.get(node)) and number.account in call.accounts and key in _NUMBER_CALLS:
+        return await _NUMBER_CALLS[key](call, number)
+    for account in call.accounts:
+        template = account.templates_by_id.get(node)
+        if template is not None and key in accounts.TEMPLATE_CALLS:
+            return await accounts.TEMPLATE_CALLS[key](call, template)
+        asset = world.media.find(node, account.waba_id)
+        if asset is not None and key in media_calls.MEDIA_CALLS:
+            return await media_calls.MEDIA_CALLS[key](call, asset)
+    raise unknown_object(call.request.method, node)
+
+
+def _reply(status: int, value: Json) -> Response:
+    body = json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode()
+    return Response(body, status, {"facebook-api-version": API_VERSION}, "application/json; charset=UTF-8")

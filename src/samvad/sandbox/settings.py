@@ -1,0 +1,68 @@
+"""What one can change about the sandbox while it runs."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=86_400_000)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=604_800)]
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+PhoneDigits = Annotated[str, msgspec.Meta(pattern=r"^\d{5,15}$")]
+CallbackUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://", max_length=2_000)]
+
+
+class InvalidSettings(ValueError):
+    """A setting that does not exist or has a value of another type; the text names it."""
+
+
+class Delays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a webhook leaves, counted from the moment the message was accepted."""
+
+    sent_ms: Milliseconds = 30
+    delivered_ms: Milliseconds = 120
+    read_ms: Milliseconds = 300
+    inbound_ms: Milliseconds = 0
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an undelivered webhook is tried again: at once, then after `first_s`, doubling up to `max_s`."""
+
+    first_s: Seconds = 0.5
+    max_s: Seconds = 60
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every switch of the sandbox; the defaults behave like a healthy day at Meta.
+
+    `duplicates`: the whole part is the number of extra copies of every webhook, the fraction the chance of
+    one more. `drop`: the chance that the first attempt of a webhook gets lost on its way. `shuffle`: statuses
+    leave in any order. `reply_delay_ms`: the answer to a send lags behind its webhooks.
+    """
+
+    delays: Delays = Delays()
+    retry: Retry = Retry()
+    auto_read: bool = True
+    duplicates: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0
+    shuffle: bool = False
+    drop: Probability = 0
+    reply_delay_ms: Milliseconds = 0
+    statuses_per_webhook: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
+    throughput_per_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    pair_rate: bool = False
+    webhook_url: CallbackUrl | None = None
+    allowed_recipients: tuple[PhoneDigits, ...] = ()
+    not_on_whatsapp: tuple[PhoneDigits, ...] = ()
+
+    def changed(self, partial: Mapping[str, Any]) -> "Settings":
+        """The same settings with some replaced; raises InvalidSettings."""
+        merged = msgspec.to_builtins(self)
+        for name, value in partial.items():
+            inner = merged.get(name)
+            merged[name] = (
+                {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
+            )
+        try:
+            return msgspec.convert(merged, Settings)
+        except msgspec.ValidationError as error:
+            raise InvalidSettings(str(error)) from None
