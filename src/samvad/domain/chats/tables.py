@@ -1,0 +1,31 @@
+"""Chats: our thread between one contact and one business phone number."""
+
+from sqlalchemy import Column, Index, Integer, Table, Text
+
+from samvad.storage.columns import Millis, metadata
+
+chats = Table(
+    "chat",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("team_id", Text, nullable=False),
+    Column("plugin_id", Text, nullable=False),
+    Column("phone_number_id", Text, nullable=False),
+    Column("contact_id", Text, nullable=False),
+    Column("status", Text, nullable=False),  # OPEN, CLOSED
+    Column("unread", Integer, nullable=False),
+    Column("last_message_at", Millis, nullable=False),
+    Column("last_inbound_at", Millis),  # the session window counts from here
+    Column("created_at", Millis, nullable=False),
+    Column("updated_at", Millis, nullable=False),
+)
+Index(
+    "uq_chat_open",
+    chats.c.phone_number_id,
+    chats.c.contact_id,
+    unique=True,
+    sqlite_where=chats.c.status == "OPEN",
+    postgresql_where=chats.c.status == "OPEN",
+)
+Index("ix_chat_contact_id", chats.c.contact_id)
+Index("ix_chat_team_id", chats.c.team_id, chats.c.last_message_at)

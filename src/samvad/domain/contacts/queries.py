@@ -1,0 +1,175 @@
+"""Contacts in the database: many people at once, of many teams, each met once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam
+
+from samvad.domain.contacts.model import Contact, Identity, Merge, Person
+from samvad.domain.contacts.tables import contact_identities, contacts
+from samvad.domain.events.log import Event, record
+from samvad.jobs.queue import Job, enqueue
+from samvad.kit.ids import new_id
+from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
+
+Place = tuple[str, Identity]
+"""A team and something a person is known by there."""
+
+KNOWN = (
+    every_team.select(
+        contact_identities.c.team_id,
+        contact_identities.c.kind,
+        contact_identities.c.value,
+        contacts.c.id,
+        contacts.c.name,
+        contacts.c.username,
+        contacts.c.process_id,
+    )
+    .join(contacts, contacts.c.id == contact_identities.c.contact_id)
+    .where(among(contact_identities.c.value, "values"), among(contact_identities.c.team_id, "teams"))
+)
+
+ADD_IDENTITY = every_team.upsert(contact_identities).on_conflict_do_nothing()
+ADD_CONTACT = every_team.insert(contacts)
+RENAME = (
+    every_team.update(contacts)
+    .where(contacts.c.id == bindparam("contact_id"))
+    .values(name=bindparam("new_name"), username=bindparam("new_username"), updated_at=bindparam("now"))
+)
+REPOINT = (
+    every_team.update(contact_identities)
+    .where(contact_identities.c.contact_id == bindparam("gone"))
+    .values(contact_id=bindparam("kept"))
+)
+FORGET = every_team.delete(contacts).where(contacts.c.id == bindparam("gone"))
+
+LEADS_OF = every_team.select(contacts.c.id, contacts.c.process_id).where(among(contacts.c.id, "ids"))
+
+
+def meet(tx: Tx, people: Sequence[Person], *, at: int) -> tuple[list[Contact], list[Merge]]:
+    """The contact of each of these people, met now or before; the latest name wins.
+
+    Who comes under two identities that we took for two contacts is merged into the elder one;
+    the caller moves what hangs on the other (messages.merging).
+    """
+    places = {(person.team_id, it) for person in people for it in person.identities}
+    known = _known(tx, places)
+    new = [place for place in places if place not in known]
+    if new:
+        _introduce(tx, people, known, at=at)
+        known = _known(tx, places)  # another process may have been quicker: its contact counts
+    merges = _merge(tx, people, known, at=at)
+    met = [known[person.team_id, person.identities[0]] for person in people]
+    _rename(tx, people, met, at=at)
+    return met, merges
+
+
+def find(tx: Tx, identity: Identity) -> Contact | None:
+    row = tx.first(
+        tx.select(contacts)
+        .join(contact_identities, contact_identities.c.contact_id == contacts.c.id)
+        .where(
+            contact_identities.c.team_id == tx.team_id,
+            contact_identities.c.kind == identity.kind,
+            contact_identities.c.value == identity.value,
+        )
+    )
+    return Contact(row.id, row.name, row.username, row.process_id) if row else None
+
+
+def without_lead(tx: Tx, contact_ids: Sequence[str]) -> list[str]:
+    return [row.id for row in tx.all(LEADS_OF, {"ids": contact_ids}) if row.process_id is None]
+
+
+def set_lead(tx: Tx, leads: Sequence[tuple[str, str]], *, at: int) -> None:
+    """Contact id and process id, in pairs."""
+    for contact_id, process_id in leads:
+        tx.execute(
+            tx.update(contacts)
+            .where(contacts.c.id == contact_id)
+            .values(process_id=process_id, updated_at=at)
+        )
+
+
+def _known(tx: Tx, places: set[Place]) -> dict[Place, Contact]:
+    values = {"values": {it.value for _, it in places}, "teams": {team for team, _ in places}}
+    return {
+        (row.team_id, Identity(row.kind, row.value)): _contact(row)
+        for row in tx.all(KNOWN, values)
+        if (row.team_id, Identity(row.kind, row.value)) in places
+    }
+
+
+def _contact(row: Row[Any]) -> Contact:
+    return Contact(row.id, row.name, row.username, row.process_id)
+
+
+def _introduce(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *, at: int) -> None:
+    """Write down the identities not seen before, and a contact where none of them was."""
+    ids = {place: contact.id for place, contact in known.items()}
+    identities, strangers = [], {}
+    for person in people:
+        mine = [(person.team_id, it) for it in person.identities]
+        contact_id = next((ids[place] for place in mine if place in ids), None)
+        if contact_id is None:
+            contact_id = new_id()
+            strangers[contact_id] = person
+        for place in mine:
+            if place not in ids:
+                ids[place] = contact_id
+                identities.append((place, contact_id))
+    tx.execute(
+        ADD_IDENTITY,
+        [
+            {"team_id": team, "kind": it.kind, "value": it.value, "contact_id": contact_id, "created_at": at}
+            for (team, it), contact_id in sorted(identities)
+        ],
+    )
+    if strangers:
+        _add_contacts(tx, strangers, at=at)
+
+
+def _add_contacts(tx: Tx, strangers: dict[str, Person], *, at: int) -> None:
+    rows = [
+        {"id": contact_id, "team_id": it.team_id, "name": it.name, "username": it.username}
+        | {"created_at": at, "updated_at": at}
+        for contact_id, it in strangers.items()
+    ]
+    tx.execute(ADD_CONTACT, rows)
+    record(
+        tx, [Event(it.team_id, "contact.created", contact_id) for contact_id, it in strangers.items()], at=at
+    )
+    by_team: dict[str, list[str]] = {}
+    for contact_id, it in strangers.items():
+        by_team.setdefault(it.team_id, []).append(contact_id)
+    enqueue(
+        tx, [Job(team, "processes.open_leads", {"contacts": ids}) for team, ids in by_team.items()], at=at
+    )
+
+
+def _merge(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *, at: int) -> list[Merge]:
+    merges = []
+    for person in people:
+        mine = {known[person.team_id, it].id: known[person.team_id, it] for it in person.identities}
+        if len(mine) < 2:
+            continue
+        kept, *others = sorted(mine.values())  # ids sort by age
+        for gone in others:
+            merges.append(Merge(person.team_id, kept.id, gone.id))
+            tx.execute(REPOINT, {"gone": gone.id, "kept": kept.id})
+            tx.execute(FORGET, {"gone": gone.id})
+            for place in [place for place, contact in known.items() if contact.id == gone.id]:
+                known[place] = kept
+    record(tx, [Event(m.team_id, "contact.merged", m.kept, data={"gone": m.gone}) for m in merges], at=at)
+    return merges
+
+
+def _rename(tx: Tx, people: Sequence[Person], met: Sequence[Contact], *, at: int) -> None:
+    renamed = {}
+    for person, contact in zip(people, met, strict=True):
+        name, username = person.name or contact.name, person.username or contact.username
+        if (name, username) != (contact.name, contact.username):
+            renamed[contact.id] = {"new_name": name, "new_username": username}
+    if renamed:
+        tx.execute(RENAME, [{"contact_id": it, "now": at, **renamed[it]} for it in sorted(renamed)])

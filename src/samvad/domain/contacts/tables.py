@@ -1,0 +1,29 @@
+"""People, and what they are known by."""
+
+from sqlalchemy import Column, Index, Table, Text
+
+from samvad.storage.columns import Millis, metadata
+
+contacts = Table(
+    "contact",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("team_id", Text, nullable=False),
+    Column("name", Text),
+    Column("username", Text),
+    Column("process_id", Text),  # the person's lead, once it is there
+    Column("created_at", Millis, nullable=False),
+    Column("updated_at", Millis, nullable=False),
+)
+Index("ix_contact_team_id", contacts.c.team_id, contacts.c.id)
+
+contact_identities = Table(
+    "contact_identity",
+    metadata,
+    Column("value", Text, primary_key=True),  # first: a batch of many teams looks up by value
+    Column("kind", Text, primary_key=True),  # phone (digits) or bsuid
+    Column("team_id", Text, primary_key=True),
+    Column("contact_id", Text, nullable=False),
+    Column("created_at", Millis, nullable=False),
+)
+Index("ix_contact_identity_contact_id", contact_identities.c.contact_id)

@@ -1,0 +1,263 @@
+"""What one can do with messages: send, list."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from samvad.domain.contacts.model import Contact, Identity, identity_of
+from samvad.domain.context import Context
+from samvad.domain.messages import queries
+from samvad.domain.messages.model import Message, Order, Promise, Status, text_of
+from samvad.domain.messages.sends import Answered, Begun, Earlier
+from samvad.domain.templates import operations as templates
+from samvad.domain.templates.model import TemplateValues
+from samvad.domain.waba.model import Sender
+from samvad.kit import errors, phones
+from samvad.kit.ids import new_id
+from samvad.whatsapp.cloud_api import Accepted, Done, NotSent, Refused, Unknown
+from samvad.whatsapp.errors import Refusal
+
+log = structlog.get_logger(__name__)
+
+LONGEST_KEY = 255  # characters of an Idempotency-Key
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message Meta has accepted: `answer` is Meta's reply, ours where it repeats an earlier one."""
+
+    message_id: str
+    wamid: str
+    answer: dict[str, Any]
+
+
+async def send(
+    ctx: Context, sender: Sender, payload: dict[str, Any], *, version: str, idempotency_key: str | None = None
+) -> Sent | None:
+    """Send a message in Meta's own words; None for what names no message, such as a read receipt.
+
+    The intent is durable before Meta hears of it. Raises kit.errors: Refused (Meta said no), Ambiguous
+    (Meta did not answer: the message stays `sending` and is never sent again by us), Conflict (the
+    idempotency key), Unavailable.
+    """
+    if "status" in payload:
+        await _tell(ctx, sender, payload, version=version)
+        return None
+    data_type = payload.get("type", "text")
+    data_type = data_type if isinstance(data_type, str) else "unknown"
+    content = payload.get(data_type)
+    context = payload.get("context")
+    quoted = context.get("message_id") if isinstance(context, dict) else None
+    order = Order(
+        id=new_id(),
+        team_id=ctx.team_id,
+        plugin_id=sender.plugin_id,
+        phone_number_id=sender.phone_number_id,
+        recipient=_recipient(payload),
+        data_type=data_type,
+        body={data_type: content},
+        text=text_of(data_type, content),
+        at=ctx.now(),
+        user_id=ctx.user_id,
+        replies_to_wamid=quoted if isinstance(quoted, str) else None,
+        promise=_promise(idempotency_key, sender, version, payload),
+    )
+    sent, _ = await _carry_out(ctx, sender, order, payload, version=version)
+    return sent
+
+
+async def send_template(
+    ctx: Context,
+    sender: Sender,
+    *,
+    to: str,
+    name: str,
+    language: str | None,
+    values: TemplateValues,
+    idempotency_key: str | None = None,
+) -> Message:
+    """Send an approved template; allowed inside and outside the session window.
+
+    Every variable is checked against the template before Meta is asked. Raises as `send` does, and
+    BadRequest naming each variable that is missing or unknown.
+    """
+    template, filled = await templates.fill(ctx, sender, name=name, language=language, values=values)
+    payload = {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": to,
+        "type": "template",
+        "template": filled.payload,
+    }
+    order = Order(
+        id=new_id(),
+        team_id=ctx.team_id,
+        plugin_id=sender.plugin_id,
+        phone_number_id=sender.phone_number_id,
+        recipient=Identity("phone", to),
+        data_type="template",
+        body={"body": filled.text},
+        text=filled.text,
+        at=ctx.now(),
+        user_id=ctx.user_id,
+        context={"contactIdentifier": to, "messageTemplateId": template.id},
+        source={"sourceId": ctx.key_id, "sourceType": "API"} if ctx.key_id else None,
+        promise=_promise(idempotency_key, sender, "template", payload),
+    )
+    sent, message = await _carry_out(ctx, sender, order, payload)
+    if message is None:  # the key's earlier send
+        message = await ctx.db.read(queries.find, sent.message_id)
+        assert message is not None, "a promise names a message that is gone"
+    return message
+
+
+async def list_with(ctx: Context, phone: str, *, limit: int, skip: int) -> tuple[list[Message], bool]:
+    """One page of what was said with a person, newest first, and whether there is more."""
+    page = await ctx.db.read(
+        queries.newest_first, identity=Identity("phone", phone), limit=limit + 1, skip=skip
+    )
+    return page[:limit], len(page) > limit
+
+
+async def _carry_out(
+    ctx: Context, sender: Sender, order: Order, payload: dict[str, Any], *, version: str | None = None
+) -> tuple[Sent, Message | None]:
+    """Write the intent down, ask Meta, write the answer down."""
+    begun: Begun | Earlier = await ctx.resources.sends.put(order)
+    if isinstance(begun, Earlier):
+        return Sent(begun.message_id, begun.wamid, _meta_answer(begun.peer, begun.wamid)), None
+    # Our id travels along and comes back with every status, so that an answer which never reached us
+    # is found out. A client's own word there is the client's: it is passed on, and ours stays at home.
+    traced = (
+        payload
+        if "biz_opaque_callback_data" in payload
+        else {**payload, "biz_opaque_callback_data": order.id}
+    )
+    try:
+        outcome = await _ask(ctx, sender, traced, version=version)
+    except BaseException:
+        log.warning("send.unanswered", message=order.id, team=order.team_id, reason="interrupted")
+        raise
+    match outcome:
+        case Accepted(wamid, wa_id, answer):
+            status = await _write_answer(ctx, begun, wamid=wamid, wa_id=wa_id)
+            return Sent(order.id, wamid, answer), _as_message(begun, wamid, status)
+        case Refused(refusal) if not refusal.ambiguous:
+            await _write_answer(ctx, begun, error=_error_context(refusal))
+            raise _refused(refusal)
+        case NotSent(reason):
+            await _write_answer(ctx, begun, error={"message": f"Not sent: {reason}"})
+            raise errors.Unreachable(f"WhatsApp could not be reached, and nothing was sent: {reason}")
+        case Refused(refusal):
+            log.warning("send.unanswered", message=order.id, team=order.team_id, reason=refusal.text)
+            raise _refused(refusal)
+        case Unknown(reason) | Done(reason):
+            log.warning("send.unanswered", message=order.id, team=order.team_id, reason=str(reason))
+            raise errors.Ambiguous(
+                f"WhatsApp did not answer ({reason}), so the message {order.id} may or may not have been sent. "
+                "It is not sent again; its status webhook will tell. Do not repeat it blindly."
+            )
+
+
+async def _ask(
+    ctx: Context, sender: Sender, payload: dict[str, Any], *, version: str | None
+) -> Accepted | Done | Refused | NotSent | Unknown:
+    cloud, token = ctx.resources.cloud, sender.access_token
+    if version is None:
+        return await cloud.send(sender.phone_number_id, payload, token=token)
+    return await cloud.send(sender.phone_number_id, payload, token=token, version=version)
+
+
+async def _tell(ctx: Context, sender: Sender, payload: dict[str, Any], *, version: str) -> None:
+    """A read receipt: nothing to remember, and harmless to repeat."""
+    match await _ask(ctx, sender, payload, version=version):
+        case Refused(refusal):
+            raise _refused(refusal)
+        case NotSent(reason) | Unknown(reason):
+            raise errors.Unreachable(f"WhatsApp could not be reached: {reason}")
+
+
+async def _write_answer(
+    ctx: Context, begun: Begun, *, wamid: str | None = None, wa_id: str | None = None, error: Any = None
+) -> Status:
+    contact_id = begun.contact.id if begun.contact else None
+    answered = Answered(begun.order, contact_id, wamid, wa_id, error, ctx.now())
+    status: Status = await ctx.resources.outcomes.put(answered)
+    return status
+
+
+def _recipient(payload: dict[str, Any]) -> Identity | None:
+    """Whom a message is for, as far as it can be told; Meta judges whether it is right."""
+    if payload.get("recipient_type") == "group":
+        return None
+    to, bsuid = payload.get("to"), payload.get("recipient")
+    if isinstance(to, (str, int)) and not isinstance(to, bool) and to:
+        try:
+            return Identity("phone", phones.digits(to))
+        except errors.BadRequest:
+            return None
+    return identity_of(bsuid) if isinstance(bsuid, str) and 0 < len(bsuid) <= 200 else None
+
+
+def _promise(key: str | None, sender: Sender, what: str, payload: dict[str, Any]) -> Promise | None:
+    if key is None:
+        return None
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise errors.BadRequest(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters; got {len(key)}.")
+    said = msgspec.json.encode([sender.phone_number_id, what, payload])
+    return Promise(key, hashlib.sha256(said).hexdigest())
+
+
+def _meta_answer(peer: str, wamid: str) -> dict[str, Any]:
+    return {
+        "messaging_product": "whatsapp",
+        "contacts": [{"input": peer, "wa_id": peer}],
+        "messages": [{"id": wamid}],
+    }
+
+
+def _error_context(refusal: Refusal) -> dict[str, Any]:
+    return {"message": refusal.text, "providerPayload": refusal.error}
+
+
+def _refused(refusal: Refusal) -> errors.Refused:
+    """Meta's own status for a no; a trouble of Meta's is a bad gateway to our caller."""
+    status = refusal.status if 400 <= refusal.status < 500 else 502
+    return errors.Refused(refusal.text, status=status, error=refusal.error)
+
+
+def _as_message(begun: Begun, wamid: str, status: Status) -> Message:
+    """A message as the immediate reply shows it: chat and contact are told by the lists later."""
+    order, contact = begun
+    return Message(
+        id=order.id,
+        team_id=order.team_id,
+        plugin_id=order.plugin_id,
+        phone_number_id=order.phone_number_id,
+        chat_id=None,
+        contact_id=None,
+        process_id=_lead(contact),
+        wamid=wamid,
+        direction="OUTBOUND",
+        peer=order.recipient.value if order.recipient else None,
+        data_type=order.data_type,
+        body=order.body,
+        text=order.text,
+        attachments=None,
+        status=status,
+        error=None,
+        context=order.context,
+        source=order.source,
+        user_id=order.user_id,
+        in_reply_to=None,
+        at=order.at,
+        created_at=order.at,
+        updated_at=order.at,
+    )
+
+
+def _lead(contact: Contact | None) -> str | None:
+    return contact.process_id if contact else None

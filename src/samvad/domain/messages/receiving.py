@@ -1,0 +1,120 @@
+"""Receiving: what people write to us, and what our own people write from the phone app."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from samvad.domain.chats import queries as chats
+from samvad.domain.chats.queries import Place, Touch
+from samvad.domain.contacts import queries as contacts
+from samvad.domain.contacts.model import Contact, Identity, Person
+from samvad.domain.events.log import Event, record
+from samvad.domain.messages import merging, sends, statuses
+from samvad.domain.messages.model import Status, attachments_of, sort_second
+from samvad.domain.messages.tables import messages
+from samvad.kit.ids import new_id
+from samvad.storage import Tx, every_team
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message that exists at Meta and is to exist here: somebody's, or an echo of our own."""
+
+    team_id: str
+    plugin_id: str
+    phone_number_id: str
+    wamid: str
+    direction: str
+    identities: tuple[Identity, ...]
+    data_type: str
+    content: dict[str, Any]
+    text: str | None
+    at: int
+    name: str | None = None
+    username: str | None = None
+    context: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+
+
+RECEIVE = (
+    every_team.upsert(messages)
+    .on_conflict_do_nothing(index_elements=["wamid", "team_id"])
+    .returning(messages.c.id, messages.c.team_id, messages.c.chat_id, messages.c.direction)
+)
+
+
+def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
+    """Store messages, each once however often Meta repeats it; the rest of a person's chat follows."""
+    if not arrivals:
+        return
+    met = _meet(tx, arrivals, at=at)
+    touches = {
+        it.wamid: Touch(
+            it.team_id,
+            it.plugin_id,
+            Place(it.phone_number_id, met[it.wamid].id),
+            it.at,
+            it.direction == "INBOUND",
+        )
+        for it in arrivals
+        if it.wamid in met
+    }
+    places = chats.open_with(tx, touches.values(), at=at) if touches else {}
+    quoted = sends.ids_by_wamid(
+        tx, {(it.team_id, it.context["id"]) for it in arrivals if isinstance(it.context.get("id"), str)}
+    )
+    rows = [_row(it, met.get(it.wamid), places, quoted, at=at) for it in arrivals]
+    added = tx.all(RECEIVE, rows)
+    chats.count_unread(tx, [row.chat_id for row in added if row.chat_id and row.direction == "INBOUND"])
+    record(tx, [Event(row.team_id, _NAMES[row.direction], row.id) for row in added], at=at)
+    echoes = [it.wamid for it in arrivals if it.direction == "OUTBOUND"]
+    if echoes:
+        statuses.unpark(tx, echoes, at=at)
+
+
+_NAMES = {"INBOUND": "message.received", "OUTBOUND": "message.echoed"}
+
+
+def _meet(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> dict[str, Contact]:
+    """The contact of each arrival by its wamid; a message may come from nobody we can name."""
+    from_people = [it for it in arrivals if it.identities]
+    if not from_people:
+        return {}
+    people = [Person(it.team_id, it.identities, it.name, it.username) for it in from_people]
+    met, merges = contacts.meet(tx, people, at=at)
+    merging.move_history(tx, merges)
+    return {it.wamid: contact for it, contact in zip(from_people, met, strict=True)}
+
+
+def _row(
+    it: Arrival,
+    contact: Contact | None,
+    places: dict[Place, str],
+    quoted: dict[tuple[str, str], str],
+    *,
+    at: int,
+) -> dict[str, Any]:
+    inbound = it.direction == "INBOUND"
+    return {
+        "id": new_id(),
+        "team_id": it.team_id,
+        "plugin_id": it.plugin_id,
+        "phone_number_id": it.phone_number_id,
+        "chat_id": places[Place(it.phone_number_id, contact.id)] if contact else None,
+        "contact_id": contact.id if contact else None,
+        "wamid": it.wamid,
+        "direction": it.direction,
+        "peer": it.identities[0].value if it.identities else None,
+        "data_type": it.data_type,
+        "body": it.content,
+        "text": it.text,
+        "attachments": attachments_of(it.data_type, it.content),
+        "status": Status.DELIVERED if inbound else Status.SENT,
+        "error": it.error,
+        "context": it.context if inbound else it.context or None,
+        "in_reply_to": quoted.get((it.team_id, it.context.get("id") or "")),
+        "second": sort_second(it.at),
+        "at": it.at,
+        "created_at": at,
+        "updated_at": at,
+    }

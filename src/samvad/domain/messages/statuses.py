@@ -1,0 +1,184 @@
+"""What became of our messages: news in any order, even before we know the message."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam
+
+from samvad.domain.events.log import Event, record
+from samvad.domain.messages.model import News, Progress, Status
+from samvad.domain.messages.tables import messages, parked_statuses
+from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
+
+_columns = (
+    messages.c.id,
+    messages.c.team_id,
+    messages.c.wamid,
+    messages.c.status,
+    messages.c.error,
+    messages.c.sent_at,
+    messages.c.delivered_at,
+    messages.c.read_at,
+    messages.c.failed_at,
+)
+
+BY_WAMID = (
+    every_team.select(*_columns)
+    .where(among(messages.c.wamid, "wamids"))
+    .order_by(messages.c.id)  # everybody locks in the same order
+    .with_for_update()
+)
+
+BY_ID = (
+    every_team.select(*_columns).where(among(messages.c.id, "ids")).order_by(messages.c.id).with_for_update()
+)
+
+ADVANCE = (
+    every_team.update(messages)
+    .where(messages.c.id == bindparam("message_id"))
+    .values(
+        wamid=bindparam("new_wamid"),
+        status=bindparam("new_status"),
+        error=bindparam("new_error"),
+        sent_at=bindparam("sent"),
+        delivered_at=bindparam("delivered"),
+        read_at=bindparam("read"),
+        failed_at=bindparam("failed"),
+    )
+)
+
+PARK = every_team.upsert(parked_statuses).on_conflict_do_nothing()
+
+UNPARK = (
+    every_team.delete(parked_statuses)
+    .where(among(parked_statuses.c.wamid, "wamids"))
+    .returning(
+        parked_statuses.c.team_id,
+        parked_statuses.c.wamid,
+        parked_statuses.c.status,
+        parked_statuses.c.at,
+        parked_statuses.c.error,
+    )
+)
+
+PARKED_AND_KNOWN = (
+    every_team.select(parked_statuses.c.wamid)
+    .join(
+        messages,
+        (messages.c.wamid == parked_statuses.c.wamid) & (messages.c.team_id == parked_statuses.c.team_id),
+    )
+    .limit(1000)
+)
+
+
+def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
+    """Move each message as far as the news goes; park news of messages not yet known.
+
+    Every step that was not known before is an event, also when one batch brings several.
+    Returns how far each message that was found has come.
+    """
+    if not heard:
+        return []
+    before = _known(tx, heard)
+    after = dict(before)
+    by_wamid = {(it.team_id, it.wamid): it.id for it in before.values() if it.wamid}
+    parked, happened = [], []
+    for news in heard:
+        message_id = by_wamid.get((news.team_id, news.wamid)) or _brought_back(news, after)
+        if message_id is None:
+            parked.append(_parked(news, at=at))
+            continue
+        message = after[message_id]
+        moved = message.after(news)
+        if moved is not message:
+            after[message_id] = moved
+            if not message.heard(news.status):
+                happened.append(Event(moved.team_id, f"message.{news.status.name.lower()}", moved.id))
+    if parked:
+        tx.execute(PARK, parked)
+    _advance(tx, [after[it] for it in after if after[it] is not before[it]])
+    record(tx, happened, at=at)
+    return list(after.values())
+
+
+def unpark(tx: Tx, wamids: Sequence[str], *, at: int) -> None:
+    """Apply what was heard of these messages before we knew them."""
+    rows = tx.all(UNPARK, {"wamids": wamids})
+    if rows:
+        apply(tx, [News(it.team_id, it.wamid, Status(it.status), it.at, it.error) for it in rows], at=at)
+
+
+def sweep_parked(tx: Tx, *, at: int) -> int:
+    """Apply statuses that were parked while, on another connection, their message got its wamid."""
+    wamids = [row.wamid for row in tx.all(PARKED_AND_KNOWN)]
+    if wamids:
+        unpark(tx, wamids, at=at)
+    return len(wamids)
+
+
+def lock(tx: Tx, message_ids: Sequence[str]) -> dict[str, Progress]:
+    """These messages as they stand, and nobody else changes them until the commit."""
+    return {row.id: _progress(row) for row in tx.all(BY_ID, {"ids": message_ids})}
+
+
+def _known(tx: Tx, heard: Sequence[News]) -> dict[str, Progress]:
+    rows = list(tx.all(BY_WAMID, {"wamids": {news.wamid for news in heard}}))
+    known = {row.wamid for row in rows}
+    ours = {news.message_id for news in heard if news.message_id and news.wamid not in known}
+    if ours:  # an answer of Meta that never reached us, or has not yet
+        rows += tx.all(BY_ID, {"ids": ours})
+    return {row.id: _progress(row) for row in rows}
+
+
+def _brought_back(news: News, known: dict[str, Progress]) -> str | None:
+    """Our own id, where the status carries it and it is this team's message with no other wamid."""
+    message = known.get(news.message_id) if news.message_id else None
+    if message is None or message.team_id != news.team_id or message.wamid not in (None, news.wamid):
+        return None
+    return message.id
+
+
+def _progress(row: Row[Any]) -> Progress:
+    return Progress(
+        row.id,
+        row.team_id,
+        row.wamid,
+        Status(row.status),
+        row.error,
+        row.sent_at,
+        row.delivered_at,
+        row.read_at,
+        row.failed_at,
+    )
+
+
+def _parked(news: News, *, at: int) -> dict[str, Any]:
+    return {
+        "wamid": news.wamid,
+        "team_id": news.team_id,
+        "status": news.status,
+        "error": news.error,
+        "at": news.at,
+        "parked_at": at,
+    }
+
+
+def _advance(tx: Tx, moved: Sequence[Progress]) -> None:
+    if moved:
+        tx.execute(
+            ADVANCE,
+            [
+                {
+                    "message_id": it.id,
+                    "new_wamid": it.wamid,
+                    "new_status": it.status,
+                    "new_error": it.error,
+                    "sent": it.sent_at,
+                    "delivered": it.delivered_at,
+                    "read": it.read_at,
+                    "failed": it.failed_at,
+                }
+                for it in sorted(moved)
+            ],
+        )

@@ -1,0 +1,129 @@
+"""Plugins, accounts and numbers as values. No I/O."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from samvad.kit.errors import BadRequest
+
+EVENTS = ("message", "status", "message_echo", "smb_message_echo", "deliveryStatus")
+LONGEST_URL = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class PluginConfig:
+    """What a client may set about a plugin's webhooks (contract: exactly these six)."""
+
+    pass_through_webhook_url: str | None = None
+    enable_message_echoes_for_pass_through_webhook: bool = False
+    enable_send_message_template_event_for_pass_through_webhook: bool = False
+    enable_chakra_webhook: bool = False
+    chakra_webhook_url: str | None = None
+    which_chakra_webhook_events_to_send: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A connected WABA with its credentials, which stay sealed in here."""
+
+    id: str
+    team_id: str
+    name: str
+    is_active: bool
+    config: PluginConfig
+    access_token_sealed: str = field(repr=False)
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What ingress must know of a plugin to believe a webhook."""
+
+    plugin_id: str
+    team_id: str
+    app_secret: str = field(repr=False)
+    verify_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What a send must know of a business number."""
+
+    phone_number_id: str
+    plugin_id: str
+    team_id: str
+    waba_id: str
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What one pastes to connect a number."""
+
+    waba_id: str
+    phone_number_id: str
+    access_token: str = field(repr=False)
+    app_secret: str = field(repr=False)
+    verify_token: str | None = field(default=None, repr=False)
+    plugin_name: str | None = None
+    callback_url: str | None = None
+
+    def __post_init__(self) -> None:
+        missing = [
+            what
+            for what, value in (
+                ("the WABA id", self.waba_id),
+                ("the phone number id", self.phone_number_id),
+                ("the access token", self.access_token),
+                ("the app secret (without it no webhook could be trusted)", self.app_secret),
+            )
+            if not value.strip()
+        ]
+        if missing:
+            raise BadRequest(*(f"To connect a number, {what} is needed." for what in missing))
+
+
+def changed_config(config: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The stored config after a partial update in the wire's words; names every problem at once."""
+    problems = [problem for name, value in wanted.items() if (problem := _problem(name, value))]
+    if problems:
+        raise BadRequest(*problems)
+    known = {name: wanted[name] for name in wanted if name in _FIELDS}
+    return config | {name: value or None if name in _URLS else value for name, value in known.items()}
+
+
+_URLS = ("passThroughWebhookUrl", "chakraWebhookUrl")
+_SWITCHES = (
+    "enableMessageEchoesForPassThroughWebhook",
+    "enableSendMessageTemplateEventForPassThroughWebhook",
+    "enableChakraWebhook",
+)
+_FIELDS = (*_URLS, *_SWITCHES, "whichChakraWebhookEventsToSend")
+
+
+def _problem(name: str, value: Any) -> str | None:
+    if name in _URLS and value not in (None, ""):
+        if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+            return f"{name} must be an http(s) URL, or null to clear it; got {value!r:.80}."
+        if len(value) > LONGEST_URL:
+            return f"{name} is longer than {LONGEST_URL} characters."
+    if name in _SWITCHES and not isinstance(value, bool):
+        return f"{name} must be true or false; got {value!r:.80}."
+    if name == "whichChakraWebhookEventsToSend":
+        if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
+            return f"{name} must be a list of event names; got {value!r:.80}."
+        unknown = [it for it in value if it not in EVENTS]
+        if unknown:
+            return f"{name}: no event is named {unknown[0]!r:.40}; there are {', '.join(EVENTS)}."
+    return None
+
+
+def config_from(stored: dict[str, Any]) -> PluginConfig:
+    return PluginConfig(
+        stored.get("passThroughWebhookUrl"),
+        stored.get("enableMessageEchoesForPassThroughWebhook", False),
+        stored.get("enableSendMessageTemplateEventForPassThroughWebhook", False),
+        stored.get("enableChakraWebhook", False),
+        stored.get("chakraWebhookUrl"),
+        tuple(stored.get("whichChakraWebhookEventsToSend", ())),
+    )

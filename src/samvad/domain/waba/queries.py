@@ -1,0 +1,135 @@
+"""Plugins, accounts and numbers in the database."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam
+
+from samvad.domain.waba.model import Plugin, config_from
+from samvad.domain.waba.tables import business_accounts, phone_numbers, plugins
+from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
+
+BY_PLUGIN = every_team.select(plugins).where(plugins.c.id == bindparam("plugin_id"))
+"""Across teams: Meta's webhooks bear no key of ours, only the plugin in their address."""
+
+OWNERS = every_team.select(
+    phone_numbers.c.id, phone_numbers.c.team_id, phone_numbers.c.plugin_id, phone_numbers.c.waba_id
+).where(among(phone_numbers.c.id, "ids"))
+"""Across teams: the fold must see that a number belongs to somebody else."""
+
+ACCOUNT_OWNERS = every_team.select(business_accounts.c.id, business_accounts.c.team_id).where(
+    among(business_accounts.c.id, "ids")
+)
+
+STALE_TEMPLATES = (
+    every_team.update(business_accounts)
+    .where(among(business_accounts.c.id, "ids"), business_accounts.c.team_id == bindparam("team"))
+    .values(templates_synced_at=None)
+)
+
+
+def plugin_of_any_team(tx: Tx, plugin_id: str) -> Row[Any] | None:
+    return tx.first(BY_PLUGIN, {"plugin_id": plugin_id})
+
+
+def find_plugin(tx: Tx, plugin_id: str) -> Plugin | None:
+    row = tx.first(tx.select(plugins).where(plugins.c.id == plugin_id))
+    return as_plugin(row) if row else None
+
+
+def stored_config(tx: Tx, plugin_id: str) -> dict[str, Any]:
+    row = tx.first(tx.select(plugins, plugins.c.config).where(plugins.c.id == plugin_id))
+    config: dict[str, Any] = row.config if row else {}
+    return config
+
+
+def set_plugin(tx: Tx, plugin_id: str, **changes: Any) -> None:
+    tx.execute(tx.update(plugins).where(plugins.c.id == plugin_id).values(**changes))
+
+
+def add_plugin(tx: Tx, row: dict[str, Any]) -> None:
+    tx.execute(tx.insert(plugins), row)
+
+
+def plugins_oldest_first(tx: Tx) -> list[Plugin]:
+    return [as_plugin(row) for row in tx.all(tx.select(plugins).order_by(plugins.c.created_at, plugins.c.id))]
+
+
+def find_sender(tx: Tx, phone_number_id: str) -> Row[Any] | None:
+    return tx.first(
+        tx.select(phone_numbers, phone_numbers.c.waba_id, plugins.c.id, plugins.c.access_token_sealed)
+        .join(plugins, plugins.c.id == phone_numbers.c.plugin_id)
+        .where(phone_numbers.c.id == phone_number_id)
+    )
+
+
+def find_number(tx: Tx, phone_number_id: str) -> Row[Any] | None:
+    return tx.first(tx.select(phone_numbers).where(phone_numbers.c.id == phone_number_id))
+
+
+def numbers_oldest_first(tx: Tx, *, plugin_id: str | None = None) -> Sequence[Row[Any]]:
+    query = tx.select(phone_numbers).order_by(phone_numbers.c.created_at, phone_numbers.c.id)
+    return tx.all(query if plugin_id is None else query.where(phone_numbers.c.plugin_id == plugin_id))
+
+
+def accounts_oldest_first(tx: Tx, *, plugin_id: str | None = None) -> Sequence[Row[Any]]:
+    query = tx.select(business_accounts).order_by(business_accounts.c.created_at, business_accounts.c.id)
+    return tx.all(query if plugin_id is None else query.where(business_accounts.c.plugin_id == plugin_id))
+
+
+def find_account(tx: Tx, waba_id: str) -> Row[Any] | None:
+    return tx.first(tx.select(business_accounts).where(business_accounts.c.id == waba_id))
+
+
+def number_of_any_team(tx: Tx, phone_number_id: str) -> Row[Any] | None:
+    """Across teams: a number is connected by one team at a time."""
+    return tx.first(every_team.select(phone_numbers).where(phone_numbers.c.id == phone_number_id))
+
+
+def account_of_any_team(tx: Tx, waba_id: str) -> Row[Any] | None:
+    """Across teams: a WABA is connected by one team at a time."""
+    return tx.first(every_team.select(business_accounts).where(business_accounts.c.id == waba_id))
+
+
+def put_number(tx: Tx, row: dict[str, Any]) -> None:
+    """Write a number down, or write it anew. Across teams: see operations.connect."""
+    upsert = every_team.upsert(phone_numbers).values(row)
+    changed = {name: row[name] for name in row if name not in ("id", "created_at")}
+    tx.execute(upsert.on_conflict_do_update(index_elements=["id"], set_=changed))
+
+
+def put_account(tx: Tx, row: dict[str, Any]) -> None:
+    """Write a WABA down, or write it anew. Across teams: see operations.connect."""
+    upsert = every_team.upsert(business_accounts).values(row)
+    changed = {name: row[name] for name in row if name not in ("id", "created_at")}
+    tx.execute(upsert.on_conflict_do_update(index_elements=["id"], set_=changed))
+
+
+def set_account(tx: Tx, waba_id: str, **changes: Any) -> None:
+    tx.execute(tx.update(business_accounts).where(business_accounts.c.id == waba_id).values(**changes))
+
+
+def owners(tx: Tx, phone_number_ids: Collection[str]) -> dict[str, Row[Any]]:
+    return {row.id: row for row in tx.all(OWNERS, {"ids": phone_number_ids})}
+
+
+def account_owners(tx: Tx, waba_ids: Collection[str]) -> dict[str, str]:
+    return {row.id: row.team_id for row in tx.all(ACCOUNT_OWNERS, {"ids": waba_ids})}
+
+
+def forget_templates_synced(tx: Tx, *, team_id: str, waba_ids: Collection[str]) -> None:
+    tx.execute(STALE_TEMPLATES, {"ids": waba_ids, "team": team_id})
+
+
+def as_plugin(row: Row[Any]) -> Plugin:
+    return Plugin(
+        row.id,
+        row.team_id,
+        row.name,
+        row.is_active,
+        config_from(row.config),
+        row.access_token_sealed,
+        row.created_at,
+        row.updated_at,
+    )
