@@ -1,0 +1,5 @@
+"""`python -m samvad`."""
+
+from samvad.cli import main
+
+main()

@@ -1,0 +1,70 @@
+"""Sending messages and listing them."""
+
+import re
+
+from samvad.api import wire
+from samvad.api.call import Call, Fields, page_of
+from samvad.asgi.replies import Reply, data, json_reply
+from samvad.domain.messages import operations as messages
+from samvad.domain.templates.model import TemplateValues
+from samvad.kit import phones
+from samvad.kit.errors import BadRequest
+
+_version = re.compile(r"v\d{1,3}\.\d{1,2}")
+
+SENT = {"success": True}
+
+
+async def send_message(call: Call) -> Reply:
+    """Send a message in Meta's own words."""
+    path = call.path
+    version = path["whatsappApiVersion"]
+    if not _version.fullmatch(version):
+        raise BadRequest(f"The API version must look like v25.0; got {version!r:.40}.")
+    payload = await call.json()
+    sender = await call.services.directory.sender(
+        call.ctx.team_id, path["whatsappPhoneNumberId"], plugin_id=path["pluginId"]
+    )
+    sent = await messages.send(
+        call.ctx, sender, payload, version=version, idempotency_key=call.idempotency_key()
+    )
+    if sent is None:
+        return data(SENT, success=True)
+    return json_reply({"_data": {"whatsappMessageId": sent.wamid}, **sent.answer})
+
+
+async def send_template_message(call: Call) -> Reply:
+    """Send an approved template to one person."""
+    to = phones.digits(call.path["phoneNumber"], name="The phone number in the path")
+    body = await call.json()
+    fields = Fields(body)
+    sender_id = fields.text("whatsappPhoneNumberId")
+    name = fields.text("templateName")
+    language = fields.optional_text("language")
+    fields.done()
+    values = TemplateValues.from_wire(body)
+    sender = await call.services.directory.sender(
+        call.ctx.team_id, sender_id, plugin_id=call.path["pluginId"]
+    )
+    message = await messages.send_template(
+        call.ctx,
+        sender,
+        to=to,
+        name=name,
+        language=language,
+        values=values,
+        idempotency_key=call.idempotency_key(),
+    )
+    return data(wire.message(message))
+
+
+async def list_chat_messages_for_phone_number(call: Call) -> Reply:
+    """What was said with one person, newest first, over all plugins of the team."""
+    body = await call.json()
+    fields = Fields(body)
+    phone = fields.text("customerPhoneNumber")
+    limit, skip = page_of(body, fields)
+    fields.done()
+    phone = phones.digits(phone, name="customerPhoneNumber")
+    page, more = await messages.list_with(call.ctx, phone, limit=limit, skip=skip)
+    return data([wire.message(it) for it in page], _meta={"hasMore": more})

@@ -1,0 +1,130 @@
+"""The JSON API as one ASGI application: its routes are exactly the operations of contract/openapi.yaml."""
+
+import re
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from samvad.api import contract, health, media, messages, numbers, samvad
+from samvad.api.call import Call, Endpoint, Served, Services
+from samvad.asgi.errors import refusal
+from samvad.asgi.replies import Reply
+from samvad.kit.errors import NotFound
+
+EXT = "/v1/ext"
+PLUGIN = f"{EXT}/plugin/whatsapp/{{pluginId}}"
+SEND = f"{PLUGIN}/api/{{whatsappApiVersion}}/{{whatsappPhoneNumberId}}/messages"
+
+OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
+    ("GET", "/v1/health", health.health, "optional"),
+    ("POST", SEND, messages.send_message, "required"),
+    # The literal `process/phoneNumber` stands before whatever process/{…} will come.
+    (
+        "POST",
+        f"{PLUGIN}/process/phoneNumber/{{phoneNumber}}/send-template-message",
+        messages.send_template_message,
+        "required",
+    ),
+    (
+        "POST",
+        f"{PLUGIN}/phoneNumber/{{phoneNumber}}/send-template-message",
+        messages.send_template_message,
+        "required",
+    ),
+    (
+        "POST",
+        f"{EXT}/plugin/whatsapp/list-chat-messages-for-phone-number",
+        messages.list_chat_messages_for_phone_number,
+        "required",
+    ),
+    ("POST", f"{PLUGIN}/upload-public-media", media.upload_public_media, "required"),
+    ("GET", "/public-media/{team}/{day}/{file}", media.show_public_media, "none"),
+    ("GET", f"{EXT}/whatsapp-phone-number", numbers.list_phone_numbers, "required"),
+    ("GET", f"{EXT}/whatsapp-phone-number/{{phoneNumberId}}", numbers.show_phone_number, "required"),
+    ("GET", f"{EXT}/whatsapp-business-account", numbers.list_business_accounts, "required"),
+    ("GET", f"{PLUGIN}/config", numbers.show_plugin_config, "required"),
+    ("POST", f"{PLUGIN}/update-config", numbers.update_plugin_config, "required"),
+    (
+        "POST",
+        "/v1/samvad/whatsapp-phone-number/{phoneNumberId}/test-message",
+        samvad.receive_test_message,
+        "required",
+    ),
+    ("GET", "/v1/samvad/webhook-delivery", samvad.list_webhook_deliveries, "required"),
+    ("GET", "/v1/samvad/webhook-delivery/{deliveryId}", samvad.show_webhook_delivery, "required"),
+    ("POST", "/v1/samvad/webhook-delivery/{deliveryId}/replay", samvad.replay_webhook_delivery, "required"),
+    ("GET", "/openapi.json", contract.show_contract, "none"),
+)
+
+_send_path = re.compile(
+    r"/v1/ext/plugin/whatsapp/(?P<pluginId>[^/]+)/api/(?P<whatsappApiVersion>[^/]+)"
+    r"/(?P<whatsappPhoneNumberId>[^/]+)/messages"
+)
+
+
+class Api:
+    """Routes calls; the one operation that carries the load is looked at first."""
+
+    def __init__(self, services: Services) -> None:
+        self._send = Served(services, messages.send_message)
+        self._others = _starlette(services)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            found = _send_path.fullmatch(scope["path"])
+            if found is not None:
+                return await self._send.serve(scope, receive, send, found.groupdict())
+        await self._others(scope, receive, send)
+        return None
+
+
+def _starlette(services: Services) -> ASGIApp:
+    nowhere = Served(services, _nowhere)
+
+    async def not_found(request: Request, _: Exception) -> Response:
+        """A wrong key is a 401 on every path, also on one that does not exist."""
+        return _Replying(nowhere)
+
+    async def not_allowed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        reply = refusal(405, f"{request.method} is not offered here; see /openapi.json for what is.")
+        assert isinstance(reply.body, bytes)
+        return Response(reply.body, 405, headers=error.headers, media_type="application/json")
+
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["*"],
+        allow_headers=["authorization", "content-type", "accept", "x-chakra-sdk", "idempotency-key"],
+        expose_headers=["retry-after"],
+        max_age=86400,
+    )
+    return Starlette(
+        routes=[
+            Route(path, Served(services, endpoint, key=key), methods=[method])
+            for method, path, endpoint, key in OPERATIONS
+        ],
+        middleware=[cors],
+        exception_handlers={404: not_found, 405: not_allowed},
+    )
+
+
+async def _nowhere(call: Call) -> Reply:
+    raise NotFound(f"No such path: {call.scope['path'][:200]}; see /openapi.json for what there is.")
+
+
+class _Replying(Response):
+    """A response that is one of our own endpoints' replies."""
+
+    def __init__(self, served: Served) -> None:
+        super().__init__()
+        self._served = served
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._served(scope, receive, send)

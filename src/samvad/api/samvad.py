@@ -1,0 +1,48 @@
+"""What is ours and has no counterpart at ChakraHQ: the test chat, and the log of webhook deliveries."""
+
+from samvad.api import wire
+from samvad.api.call import Call, Fields, page_of
+from samvad.asgi.replies import Reply, data
+from samvad.domain.messages import test_chat
+from samvad.domain.webhooks import operations as webhooks
+from samvad.kit import phones
+from samvad.kit.errors import BadRequest
+
+
+async def receive_test_message(call: Call) -> Reply:
+    """Pretend that somebody wrote to us."""
+    sender = await call.services.directory.sender(call.ctx.team_id, call.path["phoneNumberId"])
+    body = await call.json()
+    fields = Fields(body)
+    phone, text, message = fields.text("from"), body.get("text"), body.get("message")
+    fields.done()
+    if (text is None) == (message is None):
+        raise BadRequest(
+            "Give either `text`, or `message` with a message object as Meta's webhooks carry it."
+        )
+    if text is not None:
+        message = {"type": "text", "text": {"body": fields.text("text")}}
+        fields.done()
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str) or not message["type"]:
+        raise BadRequest('`message` must be an object with a `type`, like {"type": "text", "text": {…}}.')
+    number = phones.digits(phone, name="from")
+    return data({"externalId": await test_chat.receive(call.ctx, sender, phone=number, message=message)})
+
+
+async def list_webhook_deliveries(call: Call) -> Reply:
+    query = call.query()
+    fields = Fields(query)
+    limit, skip = page_of(query, fields)
+    fields.done()
+    page, attempts, more = await webhooks.list_deliveries(call.ctx, limit=limit, skip=skip)
+    return data([wire.delivery(row, attempts.get(row.id, [])) for row in page], _meta={"hasMore": more})
+
+
+async def show_webhook_delivery(call: Call) -> Reply:
+    row, attempts = await webhooks.get_delivery(call.ctx, call.path["deliveryId"])
+    return data(wire.delivery_with_attempts(row, attempts))
+
+
+async def replay_webhook_delivery(call: Call) -> Reply:
+    row, attempts = await webhooks.replay(call.ctx, call.path["deliveryId"])
+    return data(wire.delivery(row, attempts))

@@ -1,0 +1,143 @@
+"""The shapes of the contract, key by key and in its order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from samvad.domain.messages.model import Message, Status
+from samvad.domain.waba.model import PluginConfig
+
+DELIVERY_STATUS = {
+    Status.SENDING: "PENDING",
+    Status.SENT: "SENT",
+    Status.FAILED: "FAILED",
+    Status.DELIVERED: "DELIVERED",
+    Status.READ: "READ",
+}
+
+FORMATS = {"meta": "PASS_THROUGH", "chakra": "CHAKRA"}
+
+
+def message(it: Message) -> dict[str, Any]:
+    """A message with the keys of the vendor's page, in its order."""
+    return {
+        "id": it.id,
+        "createdAt": it.created_at,
+        "updatedAt": it.updated_at,
+        "externalId": it.wamid,
+        "provider": "WHATSAPP",
+        "dataType": it.data_type,
+        "body": it.body,
+        "text": it.text,
+        "attachments": it.attachments,
+        "deliveryStatus": DELIVERY_STATUS[it.status],
+        "direction": it.direction,
+        "timestamp": it.at,
+        "context": it.context,
+        "adhocAgent": None,
+        "source": it.source,
+        "errorContext": _error_context(it),
+        "team": it.team_id,
+        "chat": it.chat_id,
+        "plugin": it.plugin_id,
+        "contact": it.contact_id,
+        "user": it.user_id,
+        "procedure": None,
+        "process": it.process_id,
+        "campaign": None,
+        "inReplyTo": it.in_reply_to,
+    }
+
+
+def _error_context(it: Message) -> dict[str, Any] | None:
+    """Only of what failed: a message that arrived after all has no error to show."""
+    return it.error if it.status is Status.FAILED or it.direction == "INBOUND" else None
+
+
+def phone_number(row: Any) -> dict[str, Any]:
+    meta = row.details
+    quality = meta.get("quality_rating")
+    throughput = meta.get("throughput")
+    level = throughput.get("level") if isinstance(throughput, dict) else None
+    tier = meta.get("whatsapp_business_manager_messaging_limit") or meta.get("messaging_limit_tier")
+    health = meta.get("health_status")
+    return {
+        "id": row.id,
+        "waba": row.waba_id,
+        "pluginId": row.plugin_id,
+        "displayPhoneNumber": row.display_phone_number or None,
+        "verifiedName": row.verified_name,
+        "status": meta.get("status"),
+        "chakraStatus": _connection(meta),
+        "qualityScore": {"score": quality if quality in ("GREEN", "YELLOW", "RED") else "UNKNOWN"},
+        "messagingLimitTier": tier,
+        "nameStatus": meta.get("name_status"),
+        "codeVerificationStatus": meta.get("code_verification_status"),
+        "accountMode": meta.get("account_mode"),
+        "platformType": meta.get("platform_type"),
+        "throughput": {"level": level} if level else None,
+        "healthStatus": health if isinstance(health, dict) and "entities" in health else None,
+    }
+
+
+def business_account(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "chakraStatus": _connection(row.details),
+        "pluginId": row.plugin_id,
+    }
+
+
+def _connection(details: dict[str, Any]) -> str:
+    """`DISCOVERED` is a number that a webhook mentioned and nobody has connected yet."""
+    return "DISCOVERED" if details.get("discovered") else "CONNECTED"
+
+
+def plugin_config(it: PluginConfig) -> dict[str, Any]:
+    return {
+        "passThroughWebhookUrl": it.pass_through_webhook_url,
+        "enableMessageEchoesForPassThroughWebhook": it.enable_message_echoes_for_pass_through_webhook,
+        "enableSendMessageTemplateEventForPassThroughWebhook": (
+            it.enable_send_message_template_event_for_pass_through_webhook
+        ),
+        "enableChakraWebhook": it.enable_chakra_webhook,
+        "chakraWebhookUrl": it.chakra_webhook_url,
+        "whichChakraWebhookEventsToSend": it.which_chakra_webhook_events_to_send,
+    }
+
+
+def delivery(row: Any, attempts: Sequence[Any]) -> dict[str, Any]:
+    last = attempts[-1] if attempts else None
+    return {
+        "id": row.id,
+        "plugin": row.plugin_id,
+        "url": row.url,
+        "format": FORMATS[row.format],
+        "state": row.state,
+        "attemptCount": len(attempts),
+        "nextAttemptAt": row.next_attempt_at if row.state == "PENDING" else None,
+        "createdAt": row.created_at,
+        "lastStatus": last.status if last else None,
+        "lastError": _attempt_error(last) if last else None,
+    }
+
+
+def delivery_with_attempts(row: Any, attempts: Sequence[Any]) -> dict[str, Any]:
+    return delivery(row, attempts) | {
+        "attempts": [
+            {
+                "at": it.at,
+                "status": it.status,
+                "error": _attempt_error(it),
+                "durationMs": it.duration_ms,
+                "responseBody": it.response_body,
+            }
+            for it in attempts
+        ]
+    }
+
+
+def _attempt_error(it: Any) -> str | None:
+    if it.error is not None or it.status is None:
+        return it.error or "No answer."
+    return None if 200 <= it.status < 300 else f"The receiver answered {it.status}."

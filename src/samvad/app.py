@@ -1,0 +1,146 @@
+"""The composition root: builds every part once. The only module that knows them all."""
+
+import asyncio
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from samvad.api.call import services
+from samvad.api.routes import Api
+from samvad.domain.context import Bells, Resources
+from samvad.domain.inbound import queries as inbound
+from samvad.domain.messages import sends, statuses
+from samvad.domain.processes import operations as processes
+from samvad.domain.waba.directory import Directory
+from samvad.domain.webhooks.dispatch import Dispatcher
+from samvad.domain.webhooks.model import BACK_OFF_MS
+from samvad.ingress import endpoint as ingress
+from samvad.ingress.fold import Folder
+from samvad.jobs.queue import Job
+from samvad.jobs.recurring import Recurring
+from samvad.jobs.worker import Handler, Worker
+from samvad.kit.clock import Clock, system_clock
+from samvad.kit.sealing import Seal
+from samvad.realtime.bell import Bell
+from samvad.settings import Settings
+from samvad.storage import Database, Lane, open_database
+from samvad.storage.blobs import Blobs
+from samvad.storage.schema import migrate
+from samvad.whatsapp.cloud_api import CloudApi
+
+KEEP_PROMISES_MS = 24 * 60 * 60 * 1000
+UNANSWERED_AFTER_MS = 60_000  # past the upstream time-out: nobody waits for the answer any more
+NAMED_AT_ONCE = 100
+
+log = structlog.get_logger(__name__)
+
+
+class App:
+    """One running Samvad: an ASGI application, and the loops behind it."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self.db: Database = open_database(settings.database_url)
+        self.cloud = CloudApi(settings.graph_url, timeout_s=settings.upstream_timeout_s)
+        self.res = Resources(
+            db=self.db,
+            cloud=self.cloud,
+            seal=Seal(settings.secret_key),
+            clock=clock,
+            blobs=Blobs(settings.blob_url),
+            bells=Bells(inbound=Bell(), deliveries=Bell(), jobs=Bell()),
+            sends=Lane(self.db, sends.begin),
+            outcomes=Lane(self.db, sends.finish),
+            inbound=Lane(self.db, inbound.keep),
+            public_url=settings.public_url,
+            allow_private_webhooks=settings.allow_private_webhooks,
+        )
+        self.directory = Directory(self.res)
+        self.folder = Folder(self.res)
+        self.dispatcher = Dispatcher(self.res, back_off_ms=settings.webhook_back_off_ms or BACK_OFF_MS)
+        self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs)
+        self._ingress = ingress.Ingress(self.res, self.directory)
+        self._api = Api(services(self.res, self.directory))
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._lifespan(receive, send)
+        if scope["type"] == "http" and scope["path"].startswith(ingress.PREFIX):
+            return await self._ingress(scope, receive, send)
+        return await self._api(scope, receive, send)
+
+    async def start(self) -> None:
+        """Bring the schema up to date and begin every loop."""
+        await migrate(self.db)
+        self._loops = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("fold", self.folder.run()),
+                ("deliveries", self.dispatcher.run()),
+                ("jobs", self.worker.run()),
+                *((it.name, it.run()) for it in self._recurring()),
+            )
+        ]
+        for task in self._loops:
+            task.add_done_callback(_notice)
+        await self.name_unanswered()
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what was begun, and let go, in that order."""
+        for lane in (self.res.sends, self.res.inbound, self.res.outcomes):
+            await lane.close()
+        for part in (self.folder, self.dispatcher, self.worker):
+            part.close()
+        draining = [task for task in self._loops if task.get_name() in ("fold", "deliveries", "jobs")]
+        for task in self._loops:
+            if task not in draining:
+                task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.cloud.close()
+        await self.db.close()
+
+    async def name_unanswered(self) -> None:
+        """Say which sends Meta never answered: they may have arrived, and are never sent again by us."""
+        before = self.res.clock() - UNANSWERED_AFTER_MS
+        for row in await self.db.read(sends.unanswered_oldest_first, before=before, limit=NAMED_AT_ONCE):
+            log.warning("send.ambiguous", message=row.id, team=row.team_id, to=row.peer, at=row.at)
+
+    def _handlers(self) -> dict[str, Handler]:
+        async def open_leads(job: Job) -> None:
+            await processes.open_leads(self.res, job)
+
+        return {"processes.open_leads": open_leads}
+
+    def _recurring(self) -> list[Recurring]:
+        """Everything that happens by the clock, on one page."""
+        clock, write = self.res.clock, self.db.write
+        return [
+            # A status can be parked while, on another connection, its message gets its wamid.
+            Recurring("statuses.sweep", 2.0, lambda: write(statuses.sweep_parked, at=clock())),
+            Recurring(
+                "promises.forget",
+                600.0,
+                lambda: write(sends.forget_promises, before=clock() - KEEP_PROMISES_MS),
+            ),
+            Recurring("sends.name_unanswered", 300.0, self.name_unanswered),
+        ]
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            log.error("start.failed", error=repr(error), exc_info=error)
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _notice(task: asyncio.Task[None]) -> None:
+    """A loop that ends by itself is a bug that must be seen."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("loop.died", loop=task.get_name(), error=repr(error), exc_info=error)

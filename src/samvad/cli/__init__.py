@@ -1,0 +1,26 @@
+"""The command line: every command is a few words around one operation."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from samvad.kit.errors import SamvadError
+
+app = typer.Typer(
+    help="Samvad: a self-hosted WhatsApp Business platform with ChakraHQ's HTTP API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals hold tokens
+)
+
+
+def main() -> None:
+    """The `samvad` command. A person's mistake is a sentence and exit code 1, never a traceback."""
+    from samvad.cli import accounts, operate, serve  # noqa: F401  (each adds its commands)
+
+    try:
+        app()
+    except SamvadError as error:
+        Console(stderr=True).print("[red]" + "\n".join(error.problems) + "[/red]", highlight=False)
+        sys.exit(1)

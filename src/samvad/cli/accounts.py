@@ -1,0 +1,207 @@
+"""Teams, users, keys, and connecting numbers."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from samvad.cli import app
+from samvad.cli.running import once
+from samvad.domain.accounts import operations as accounts
+from samvad.domain.context import Resources
+from samvad.domain.processes import operations as processes
+from samvad.domain.waba import operations as waba
+from samvad.domain.waba.model import Connection
+
+DataDir = Annotated[Path | None, typer.Option("--data", help="The data folder (default .data).")]
+Team = Annotated[
+    str | None, typer.Option("--team", help="The team's name or id; needed where there are several.")
+]
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+user = typer.Typer(help="The people of a team.", no_args_is_help=True)
+key = typer.Typer(help="API keys: one for each use.", no_args_is_help=True)
+team = typer.Typer(help="Teams: each sees only its own.", no_args_is_help=True)
+app.add_typer(team, name="team")
+app.add_typer(user, name="user")
+app.add_typer(key, name="key")
+
+
+@team.command("create")
+def create_team(name: str, data: DataDir = None) -> None:
+    """A new team with its roles, its webhook secret, and leads for whoever writes."""
+
+    async def work(res: Resources) -> str:
+        team_id = await accounts.create_team(res, name=name)
+        await processes.create_lead_procedure(res, team_id)
+        return team_id
+
+    typer.echo(once(work, data_dir=data))
+
+
+@team.command("secret")
+def team_secret(data: DataDir = None, team: Team = None) -> None:
+    """Print what this team's webhooks are signed with (X-Chakra-Signature-256)."""
+
+    async def work(res: Resources) -> str:
+        return await accounts.webhook_secret(res, await accounts.team_named(res, team))
+
+    typer.echo(once(work, data_dir=data))
+
+
+@user.command("create")
+def create_user(
+    email: str,
+    name: Annotated[str, typer.Option(help="As it is shown; default: the address.")] = "",
+    role: Annotated[str, typer.Option(help="Admin, Manager or Agent.")] = "Agent",
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
+    """A new user; prints the id."""
+
+    async def work(res: Resources) -> str:
+        team_id = await accounts.team_named(res, team)
+        return await accounts.create_user(
+            res, team_id, email=email, name=name or email, role=role, password=password
+        )
+
+    typer.echo(once(work, data_dir=data))
+
+
+@user.command("list")
+def list_users(data: DataDir = None, team: Team = None) -> None:
+    """The users of a team."""
+
+    async def work(res: Resources) -> None:
+        table = Table("id", "e-mail", "name", "role", "active")
+        for row in await accounts.list_users(res, await accounts.team_named(res, team)):
+            table.add_row(row.id, row.email, row.name, row.role, "yes" if row.is_active else "no")
+        Console().print(table)
+
+    once(work, data_dir=data)
+
+
+@user.command("password")
+def set_password(
+    email: str,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
+    """Give a user a new password."""
+
+    async def work(res: Resources) -> None:
+        team_id = await accounts.team_named(res, team)
+        await accounts.change_user(res, team_id, email=email, password=password)
+
+    once(work, data_dir=data)
+
+
+@user.command("deactivate")
+def deactivate_user(email: str, data: DataDir = None, team: Team = None) -> None:
+    """Shut a user out, and every key that acts as them."""
+
+    async def work(res: Resources) -> None:
+        await accounts.change_user(res, await accounts.team_named(res, team), email=email, is_active=False)
+
+    once(work, data_dir=data)
+
+
+@key.command("create")
+def create_key(
+    name: str,
+    role: Annotated[
+        str, typer.Option(help="Admin, Manager or Agent: the key may do what the role may.")
+    ] = "Admin",
+    description: str | None = None,
+    user: Annotated[str | None, typer.Option(help="The e-mail address of whom it acts as.")] = None,
+    expires_in_days: Annotated[int | None, typer.Option(min=1, max=3650)] = None,
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
+    """A new key; prints its token, which is shown this once."""
+    expires_at = time.time_ns() // 1_000_000 + expires_in_days * DAY_MS if expires_in_days else None
+
+    async def work(res: Resources) -> str:
+        made = await accounts.create_key(
+            res,
+            await accounts.team_named(res, team),
+            name=name,
+            role=role,
+            description=description,
+            email=user,
+            expires_at=expires_at,
+        )
+        return made.token
+
+    typer.echo(once(work, data_dir=data))
+
+
+@key.command("list")
+def list_keys(data: DataDir = None, team: Team = None) -> None:
+    """The keys of a team, newest first; never their tokens."""
+
+    async def work(res: Resources) -> None:
+        table = Table("id", "name", "description", "created", "last used", "expires", "revoked")
+        for row in await accounts.list_keys(res, await accounts.team_named(res, team)):
+            times = [moment(at) for at in (row.created_at, row.last_used_at, row.expires_at, row.revoked_at)]
+            table.add_row(row.id, row.name, row.description or "", *times)
+        Console().print(table)
+
+    once(work, data_dir=data)
+
+
+@key.command("revoke")
+def revoke_key(key_id: str, data: DataDir = None, team: Team = None) -> None:
+    """Make a key useless, everywhere within a second."""
+
+    async def work(res: Resources) -> None:
+        await accounts.revoke_key(res, await accounts.team_named(res, team), key_id)
+
+    once(work, data_dir=data)
+
+
+@app.command()
+def connect(
+    waba_id: Annotated[str, typer.Option(prompt="WhatsApp Business Account id")],
+    phone_number_id: Annotated[str, typer.Option(prompt="Phone number id")],
+    token: Annotated[str, typer.Option(prompt="Access token (system user)", hide_input=True)],
+    app_secret: Annotated[str, typer.Option(prompt="App secret", hide_input=True)],
+    verify_token: Annotated[str | None, typer.Option(help="Default: a random one.")] = None,
+    callback_url: Annotated[
+        str | None,
+        typer.Option(help="Where Meta reaches us; default SAMVAD_PUBLIC_URL and the plugin's path."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The plugin's name; default: the number's verified name.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
+    """Connect a business number, and subscribe its webhooks. The server must be running and reachable by Meta.
+
+    Meta verifies the address at once, so start `samvad serve` first.
+    """
+    wanted = Connection(waba_id, phone_number_id, token, app_secret, verify_token, name, callback_url)
+
+    async def work(res: Resources) -> waba.Connected:
+        return await waba.connect(res, await accounts.team_named(res, team), wanted)
+
+    connected = once(work, data_dir=data)
+    if as_json:
+        fields = {"pluginId": connected.plugin_id, "callbackUrl": connected.callback_url}
+        typer.echo(json.dumps({**fields, "verifyToken": connected.verify_token}))
+    else:
+        typer.echo(f"Connected. Plugin {connected.plugin_id}; Meta delivers to {connected.callback_url}")
+
+
+def moment(at: int | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M")

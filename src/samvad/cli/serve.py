@@ -1,0 +1,41 @@
+"""Running the product."""
+
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from samvad.app import App
+from samvad.cli import app
+from samvad.cli.accounts import DataDir
+from samvad.cli.running import read_settings
+
+BACKLOG = 4096
+DRAIN_S = 40  # longer than Meta may take to answer a send
+
+
+@app.command()
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    data: DataDir = None,
+    public_url: Annotated[str | None, typer.Option(help="Where the outside reaches this server.")] = None,
+) -> None:
+    """Run the API, Meta's webhooks and everything behind them, in one process."""
+    settings = read_settings(data_dir=data, public_url=public_url)
+    run(App(settings), host=host, port=port)
+
+
+def run(asgi: object, *, host: str, port: int) -> None:
+    """Serve until told to stop; then take nothing new and finish what was begun."""
+    uvicorn.run(
+        asgi,  # type: ignore[arg-type]
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=DRAIN_S,
+        server_header=False,
+        lifespan="on",
+    )

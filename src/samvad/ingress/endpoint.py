@@ -1,0 +1,67 @@
+"""Where Meta delivers: believe, keep the bytes, 200. Nothing is parsed here."""
+
+import re
+from urllib.parse import parse_qs
+
+from starlette.types import Receive, Scope, Send
+
+from samvad.asgi.bodies import header, read_body
+from samvad.asgi.errors import error_reply, refusal
+from samvad.asgi.replies import Reply, text
+from samvad.domain.context import Resources
+from samvad.domain.inbound.queries import Body
+from samvad.domain.waba.directory import Directory
+from samvad.kit.errors import NotFound, Unauthorized
+from samvad.whatsapp import signature
+
+LARGEST = 4 * 1024 * 1024  # Meta's own limit is 3 MB
+PREFIX = "/webhooks/whatsapp/"
+
+_plugin = re.compile(r"/webhooks/whatsapp/([^/]+)")
+_received = text("EVENT_RECEIVED")
+
+
+class Ingress:
+    """The ASGI application behind Meta's callback URL of each plugin."""
+
+    def __init__(self, res: Resources, directory: Directory) -> None:
+        self._res = res
+        self._directory = directory
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            reply = await self._answer(scope, receive)
+        except Exception as error:
+            reply = error_reply(error)
+        await reply.send(send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        found = _plugin.fullmatch(scope["path"])
+        callback = await self._directory.callback(found[1]) if found else None
+        if callback is None:
+            raise NotFound("No plugin of that id; `samvad connect` prints the address to give to Meta.")
+        if scope["method"] == "POST":
+            body = await read_body(scope, receive, LARGEST)
+            if not signature.verify(callback.app_secret, body, header(scope, b"x-hub-signature-256")):
+                raise Unauthorized(
+                    "X-Hub-Signature-256 does not fit the body and the app secret of this plugin."
+                )
+            kept = Body(callback.team_id, callback.plugin_id, body, self._res.clock())
+            await self._res.inbound.put(kept)
+            self._res.bells.inbound.ring()
+            return _received
+        if scope["method"] == "GET":
+            return _verified(scope, callback.verify_token)
+        return refusal(405, "Meta sends GET to verify this address and POST to deliver.")
+
+
+def _verified(scope: Scope, verify_token: str) -> Reply:
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    challenge = query.get("hub.challenge", [""])[0]
+    if (
+        query.get("hub.mode") != ["subscribe"]
+        or query.get("hub.verify_token") != [verify_token]
+        or not challenge
+    ):
+        raise Unauthorized("hub.verify_token is not the one this plugin was connected with.")
+    return text(challenge)

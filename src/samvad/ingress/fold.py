@@ -1,0 +1,222 @@
+"""The fold: kept bytes become messages, statuses and deliveries; in batches, and any number of times."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from samvad.domain.contacts.model import Identity
+from samvad.domain.context import Resources
+from samvad.domain.inbound import queries as inbound
+from samvad.domain.inbound.queries import Mark
+from samvad.domain.messages import receiving, statuses
+from samvad.domain.messages.model import HEARD, News
+from samvad.domain.messages.receiving import Arrival
+from samvad.domain.waba import discovery
+from samvad.domain.waba import queries as waba
+from samvad.domain.webhooks import queries as webhooks
+from samvad.kit.ids import is_id
+from samvad.storage import TROUBLE, Tx
+from samvad.whatsapp import webhooks as meta
+from samvad.whatsapp.errors import from_webhook
+from samvad.whatsapp.webhooks import Echo, Other, Problem, Received, StatusNews, Unreadable
+
+BATCH = 200  # bodies in one unit: it bounds how long the loop is held
+LOOK_EVERY_S = 1.0
+GATHER_S = 0.02  # let a batch grow: a fold of many costs little more than a fold of one
+
+STALE_TEMPLATES = (
+    "message_template_status_update",
+    "message_template_quality_update",
+    "message_template_components_update",
+    "template_category_update",
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Folder:
+    """Folds whatever was kept, until it is closed; then it finishes the batch it has begun."""
+
+    def __init__(self, res: Resources) -> None:
+        self._res = res
+        self._closing = False
+
+    async def run(self) -> None:
+
+        while not self._closing:
+            await self._res.bells.inbound.wait(LOOK_EVERY_S)
+            await asyncio.sleep(GATHER_S)
+            await self.fold_all()
+
+    async def fold_all(self) -> int:
+        """Fold everything kept so far; returns how many events that were."""
+        done = 0
+        while not self._closing and (folded := await self._fold_batch()):
+            done += folded
+        return done
+
+    def close(self) -> None:
+        self._closing = True
+        self._res.bells.inbound.ring()
+
+    async def _fold_batch(self) -> int:
+        res = self._res
+        try:
+            folded = await res.db.write(fold, limit=BATCH, at=res.clock())
+        except TROUBLE:
+            raise  # the database's trouble, not the events'
+        except Exception as error:
+            log.warning("fold.batch_failed", error=repr(error))
+            folded = await self._fold_one_by_one()
+        if folded:
+            res.bells.deliveries.ring()
+            res.bells.jobs.ring()
+        return folded
+
+    async def _fold_one_by_one(self) -> int:
+        """Somewhere in the batch is an event that cannot be folded; its neighbours can."""
+        res = self._res
+        rows = await res.db.read(inbound.unfolded_oldest_first, limit=BATCH)
+        for row in rows:
+            try:
+                await res.db.write(fold_rows, [row], at=res.clock())
+            except TROUBLE:
+                raise
+            except Exception as error:
+                log.error("fold.event_failed", inbound_event=row.id, error=repr(error))
+                mark = Mark(row.id, f"could not be folded: {error!r}"[:2000], None)
+                await res.db.write(inbound.mark_folded, [row.id], [mark], at=res.clock())
+        return len(rows)
+
+
+def fold(tx: Tx, *, limit: int, at: int) -> int:
+    """Fold the oldest kept bodies; returns how many there were."""
+    rows = inbound.unfolded_oldest_first(tx, limit=limit)
+    if rows:
+        fold_rows(tx, rows, at=at)
+    return len(rows)
+
+
+def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> None:
+    """Interpret these events and note on each what could not be interpreted."""
+    reading = Reading(at)
+    for row in rows:
+        reading.read(row.id, row.team_id, row.plugin_id, row.body)
+    reading.keep_to_own_numbers(discovery.owners(tx, reading.numbers(), at=at))
+    receiving.receive(tx, reading.arrivals, at=at)
+    statuses.apply(tx, reading.news, at=at)
+    for team_id, waba_ids in reading.stale_templates.items():
+        waba.forget_templates_synced(tx, team_id=team_id, waba_ids=waba_ids)
+    webhooks.add_for_inbound(tx, [(row.id, row.plugin_id) for row in rows], at=at)
+    inbound.mark_folded(tx, [row.id for row in rows], reading.marks(), at=at)
+
+
+class Reading:
+    """What a batch of bodies says, in our words, and what of it could only be kept."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.arrivals: list[Arrival] = []
+        self.news: list[News] = []
+        self.stale_templates: dict[str, set[str]] = {}
+        self._problems: dict[int, list[str]] = {}
+        self._kept: dict[int, list[str]] = {}
+        self._places: dict[tuple[str, str], tuple[str, str, int]] = {}
+
+    def read(self, event_id: int, team_id: str, plugin_id: str, body: bytes) -> None:
+        try:
+            said = meta.parse(body)
+        except Unreadable as error:
+            self._problems.setdefault(event_id, []).append(str(error))
+            return
+        for it in said:
+            match it:
+                case StatusNews():
+                    self._status(event_id, team_id, it)
+                case Received():
+                    self._seen(it, team_id, plugin_id, event_id)
+                    self.arrivals.append(_arrival(it, team_id, plugin_id, "INBOUND", self.at))
+                case Echo():
+                    self._echo(event_id, team_id, plugin_id, it)
+                case Other():
+                    self._kept.setdefault(event_id, []).append(it.field)
+                    if it.field in STALE_TEMPLATES:
+                        self.stale_templates.setdefault(team_id, set()).add(it.waba_id)
+                case Problem(where, why, _):
+                    self._problems.setdefault(event_id, []).append(f"{where}: {why}")
+
+    def numbers(self) -> list[discovery.Mention]:
+        return [
+            discovery.Mention(number, waba_id, team_id, plugin_id)
+            for (team_id, number), (plugin_id, waba_id, _) in self._places.items()
+            if number  # Meta left it out: nobody's in particular
+        ]
+
+    def keep_to_own_numbers(self, owners: dict[str, str]) -> None:
+        """Drop what a webhook signed for one team says about another team's number."""
+        foreign = {place for place in self._places if place[1] and owners.get(place[1]) != place[0]}
+        if foreign:
+            for place in foreign:
+                event_id = self._places[place][2]
+                self._problems.setdefault(event_id, []).append(f"{place[1]} is another team's number")
+            self.arrivals = [it for it in self.arrivals if (it.team_id, it.phone_number_id) not in foreign]
+
+    def marks(self) -> list[Mark]:
+        return [
+            Mark(
+                it,
+                "; ".join(problems)[:2000] if (problems := self._problems.get(it)) else None,
+                self._kept.get(it),
+            )
+            for it in sorted({*self._problems, *self._kept})
+        ]
+
+    def _status(self, event_id: int, team_id: str, it: StatusNews) -> None:
+        status = HEARD.get(it.status)
+        if status is None:
+            self._kept.setdefault(event_id, []).append(f"status:{it.status}"[:100])
+            return
+        error = None
+        if it.error is not None:
+            error = {"message": from_webhook(it.error).text, "providerPayload": it.error}
+        ours = it.opaque if it.opaque and is_id(it.opaque) else None
+        self.news.append(News(team_id, it.wamid, status, it.at or self.at, error, ours))
+
+    def _echo(self, event_id: int, team_id: str, plugin_id: str, it: Echo) -> None:
+        self._seen(it, team_id, plugin_id, event_id)
+        self.arrivals.append(_arrival(it, team_id, plugin_id, "OUTBOUND", self.at))
+
+    def _seen(self, it: Received | Echo, team_id: str, plugin_id: str, event_id: int) -> None:
+        self._places.setdefault((team_id, it.phone_number_id), (plugin_id, it.waba_id, event_id))
+
+
+def _arrival(it: Received | Echo, team_id: str, plugin_id: str, direction: str, at: int) -> Arrival:
+    phone = it.phone if isinstance(it, Received) else it.to
+    identities = [Identity("phone", phone)] if phone else []
+    if it.bsuid:
+        identities.append(Identity("bsuid", it.bsuid))
+    context = dict(it.context or {})
+    if it.referral:
+        context["referral"] = it.referral
+    if it.group_id:
+        context["group_id"] = it.group_id
+    return Arrival(
+        team_id=team_id,
+        plugin_id=plugin_id,
+        phone_number_id=it.phone_number_id,
+        wamid=it.wamid,
+        direction=direction,
+        identities=tuple(identities),
+        data_type=it.type,
+        content=it.content,
+        text=it.text,
+        at=it.at or at,
+        name=it.name,
+        username=it.username,
+        context=context,
+        error={"message": from_webhook(it.errors[0]).text, "providerPayload": it.errors[0]}
+        if it.errors
+        else None,
+    )

@@ -1,0 +1,116 @@
+"""Every option, its default and why. Read by samvad.app and the command line only."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from samvad.kit.errors import BadRequest
+from samvad.kit.sealing import new_sealing_key
+
+META = "https://graph.facebook.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one installation runs. Each is also an environment variable: SAMVAD_ and its name in capitals."""
+
+    data_dir: Path
+    """Where the database file, the sealing key and the files live, when nothing else is said."""
+
+    database_url: str
+    """`sqlite:///…` (the default, one file) or `postgresql://…`."""
+
+    secret_key: str = field(repr=False)
+    """Seals Meta's tokens at rest. By default made once and kept in the data folder, beside the database."""
+
+    public_url: str
+    """Where the outside reaches us: in the callback URL Meta is given, and in public media addresses."""
+
+    blob_url: str
+    """Where files are kept: `file:///…` (the default), `s3://…`, `gs://…`, `az://…`."""
+
+    graph_url: str = META
+    """The Cloud API; the sandbox's address while you try things."""
+
+    allow_private_webhooks: bool = False
+    """Deliver webhooks to private addresses too. Off: whoever configures a URL could probe your network."""
+
+    webhook_back_off_ms: tuple[int, ...] = ()
+    """When failed webhooks are tried again; empty means the built-in 10 s to 24 h."""
+
+    upstream_timeout_s: float = 30.0
+    """How long Meta may take to answer a send before it counts as ambiguous."""
+
+    log_format: str = "json"
+    """`json`, or `console` for a person."""
+
+
+def from_environment(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
+    """The settings of this process; what is `given` (from the command line) wins over the environment.
+
+    Raises BadRequest naming a variable that cannot be right.
+    """
+    env = os.environ if environ is None else environ
+    said = {name: env[key] for name in _READ if (key := f"SAMVAD_{name.upper()}") in env}
+    said |= {name: str(value) for name, value in given.items() if value is not None}
+    data_dir = Path(said.get("data_dir", ".data")).absolute()
+    return Settings(
+        data_dir=data_dir,
+        database_url=said.get("database_url") or f"sqlite:///{data_dir / 'samvad.db'}",
+        secret_key=said.get("secret_key") or _kept_key(data_dir),
+        public_url=_url(said, "public_url", "http://127.0.0.1:8000"),
+        blob_url=said.get("blob_url") or f"file://{data_dir / 'files'}",
+        graph_url=_url(said, "graph_url", META),
+        allow_private_webhooks=said.get("allow_private_webhooks", "").lower() in ("1", "true", "yes", "on"),
+        webhook_back_off_ms=_seconds(said.get("webhook_back_off_s", "")),
+        upstream_timeout_s=_number(said, "upstream_timeout_s", 30.0),
+        log_format=said.get("log_format", "json"),
+    )
+
+
+_READ = (
+    "data_dir",
+    "database_url",
+    "secret_key",
+    "public_url",
+    "blob_url",
+    "graph_url",
+    "allow_private_webhooks",
+    "webhook_back_off_s",
+    "upstream_timeout_s",
+    "log_format",
+)
+
+
+def _kept_key(data_dir: Path) -> str:
+    """The key in the data folder, made at the first start and readable by its owner only."""
+    file = data_dir / "secret.key"
+    if not file.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(new_sealing_key() + "\n", encoding="ascii")
+    return file.read_text(encoding="ascii").strip()
+
+
+def _url(said: Mapping[str, str], name: str, default: str) -> str:
+    url = said.get(name, default).rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise BadRequest(f"SAMVAD_{name.upper()} must begin with http:// or https://; got {url!r:.80}.")
+    return url
+
+
+def _number(said: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        return float(said.get(name, default))
+    except ValueError:
+        raise BadRequest(f"SAMVAD_{name.upper()} must be a number; got {said[name]!r:.40}.") from None
+
+
+def _seconds(words: str) -> tuple[int, ...]:
+    try:
+        return tuple(round(float(word) * 1000) for word in words.split(",") if word.strip())
+    except ValueError:
+        raise BadRequest(
+            f"SAMVAD_WEBHOOK_BACK_OFF_S must be seconds, like 10,60,300; got {words!r:.80}."
+        ) from None
