@@ -1,6 +1,8 @@
 """Sending messages: what Meta accepts, and how it refuses."""
 
 import base64
+import copy
+import random
 from typing import Any
 
 import pytest
@@ -302,3 +304,59 @@ def _otp(code: str) -> dict[str, Any]:
 
 async def test_the_details_of_a_refusal_say_what_is_wrong(wire: Wire) -> None:
     assert "valid phone number" in details_of(await wire.text(to="call me"))
+
+
+async def test_no_mutation_of_a_good_payload_makes_a_server_error(wire: Wire) -> None:
+    chance = random.Random(5)
+    oddities: list[Any] = [
+        None,
+        True,
+        -1,
+        1e308,
+        10**30,
+        "",
+        "x" * 5_000,
+        [],
+        {},
+        [[]],
+        [{}],
+        {"type": []},
+        "\x00",
+    ]
+    row = {"id": "1", "title": "Tea"}
+    good: list[dict[str, Any]] = [
+        {"type": "text", "text": {"body": "hi", "preview_url": True}, "context": {"message_id": "wamid.x"}},
+        {"type": "template", "template": _otp("123456")},
+        {"type": "image", "image": {"id": "1"}, "biz_opaque_callback_data": "x"},
+        {"type": "location", "location": {"latitude": 1, "longitude": 2}},
+        {"type": "contacts", "contacts": [{"name": {"formatted_name": "A"}, "phones": [{"phone": "1"}]}]},
+        {"type": "reaction", "reaction": {"message_id": "wamid.x", "emoji": "x"}},
+        {
+            "type": "interactive",
+            "interactive": {
+                "type": "list",
+                "body": {"text": "x"},
+                "action": {"button": "x", "sections": [{"title": "x", "rows": [row]}]},
+            },
+        },
+    ]
+
+    statuses = set()
+    for _ in range(600):
+        payload = {"messaging_product": "whatsapp", "to": ASHA, **copy.deepcopy(chance.choice(good))}
+        _mutate(payload, chance, oddities)
+        statuses.add((await wire.meta.post(f"/{NUMBER}/messages", json=payload)).status_code)
+
+    assert statuses == {200, 400, 404}
+    assert (await wire.control(f"/phones/{ASHA}/messages")).status_code == 200
+
+
+def _mutate(value: Any, chance: random.Random, oddities: list[Any]) -> None:
+    """Replace one thing, somewhere within."""
+    while True:
+        key = chance.choice(list(value) if isinstance(value, dict) else range(len(value)))
+        inner = value[key]
+        if not inner or not isinstance(inner, dict | list) or chance.random() < 0.2:
+            value[key] = copy.deepcopy(chance.choice(oddities))
+            return
+        value = inner

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from samvad.cli import app
-from samvad.cli.running import configure_logs
+from samvad.cli.running import calm_collector, configure_logs
 from samvad.settings import from_environment
 
 
@@ -44,5 +44,6 @@ def demo(
         log_format="console",
     )
     configure_logs(settings.log_format)
+    calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(settings, port=port, env_file=env_file))

@@ -1,6 +1,7 @@
 """What commands share: the settings from flags, and a product opened for one short task."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -13,6 +14,16 @@ from samvad.settings import Settings
 from samvad.storage.schema import migrate
 
 T = TypeVar("T")
+
+
+def calm_collector() -> None:
+    """Let the garbage collector look less often, and never at what was there from the start.
+
+    What we make lives briefly and has no cycles; a look at everything costs milliseconds (10 % of a fold).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def configure_logs(log_format: str) -> None:

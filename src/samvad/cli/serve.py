@@ -8,7 +8,7 @@ import uvicorn
 from samvad.app import App
 from samvad.cli import app
 from samvad.cli.accounts import DataDir
-from samvad.cli.running import read_settings
+from samvad.cli.running import calm_collector, read_settings
 
 BACKLOG = 4096
 DRAIN_S = 40  # longer than Meta may take to answer a send
@@ -28,6 +28,7 @@ def serve(
 
 def run(asgi: object, *, host: str, port: int) -> None:
     """Serve until told to stop; then take nothing new and finish what was begun."""
+    calm_collector()
     uvicorn.run(
         asgi,  # type: ignore[arg-type]
         host=host,

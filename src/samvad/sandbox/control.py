@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from samvad.sandbox.inbound import BadRequest
@@ -50,10 +50,10 @@ def routes(sandbox: "Sandbox") -> list[Route]:
             try:
                 value = await deed(sandbox, request)
             except (BadRequest, InvalidSettings) as error:
-                return JSONResponse({"error": str(error)}, 400)
+                return _reply(400, {"error": str(error)})
             except LookupError as error:
-                return JSONResponse({"error": error.args[0]}, 404)
-            return value if isinstance(value, Response) else JSONResponse(value)
+                return _reply(404, {"error": error.args[0]})
+            return value if isinstance(value, Response) else _reply(200, value)
 
         return answer
 
@@ -175,7 +175,7 @@ async def _body(request: Request, *known: str) -> Json:
         if len(body) > MAX_BODY:
             raise BadRequest(f"the body is over {MAX_BODY} bytes")
     try:
-        value = json.loads(body) if body else {}
+        value = json.loads(body, parse_constant=_no_number) if body else {}
     except (ValueError, RecursionError):
         raise BadRequest("the body is not valid JSON") from None
     if not isinstance(value, dict):
@@ -184,6 +184,15 @@ async def _body(request: Request, *known: str) -> Json:
     if strange:
         raise BadRequest(f"unknown: {', '.join(strange)}; known: {', '.join(known)}")
     return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _reply(status: int, value: Json) -> Response:
+    # ASCII only, as a phone may show half a surrogate pair that a client sent.
+    return Response(json.dumps(value), status, media_type="application/json")
 
 
 def _typed(given: Json, name: str, kind: type[T], default: T | None) -> T:

@@ -125,7 +125,8 @@ class Deliveries:
         async def carrier() -> None:
             nonlocal welcomed
             while waiting:
-                welcomed += await self._post(waiting.popleft()) == 200
+                status = await self._post(waiting.popleft())
+                welcomed += status == 200  # in a line of its own: an await within it would lose counts
 
         await asyncio.gather(*(carrier() for _ in range(min(concurrent, len(work)))))
         self.counts.replayed += len(work)

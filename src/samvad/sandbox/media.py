@@ -74,6 +74,7 @@ class MediaShelf:
         self, waba_id: str, data: bytes, mime_type: str, *, filename: str | None = None, lives_s: float
     ) -> Asset:
         """Keep a file under a new id."""
+        mime_type = "".join(one for one in mime_type if " " <= one <= "~") or "application/octet-stream"
         digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
         expires_at = self._clock() + lives_s
         asset = Asset(self._new_id(), waba_id, data, mime_type, digest, expires_at, filename)

@@ -215,7 +215,7 @@ class Sandbox:
             if root and path.startswith(root):
                 path = path[len(root) :]
             if not self.world.base_url:
-                self.world.base_url = str(Request(scope).base_url).rstrip("/")
+                self.world.base_url = _base_url(Request(scope))
             if scope["method"] == "POST" and (match := _MESSAGES.fullmatch(path)):
                 await self._sends.answer(scope, receive, send, match[1])
             else:
@@ -226,7 +226,7 @@ class Sandbox:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _answer_graph(self, request: Request) -> Response:
-        self.world.base_url = str(request.base_url).rstrip("/")
+        self.world.base_url = _base_url(request)
         return await graph.answer(self.world, request, request.path_params["path"])
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -267,3 +267,8 @@ class Sandbox:
         if message.error is not None:
             shown["errors"] = [message.error]
         return shown
+
+
+def _base_url(request: Request) -> str:
+    """Where the caller finds us, mount included; Starlette's own base_url stops at the outermost app."""
+    return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -40,6 +41,10 @@ class Drop(Exception):
     """The connection is to be closed without an answer."""
 
 
+class Hang(Exception):
+    """The connection is to be kept without an answer."""
+
+
 class Sends:
     """Accepts or refuses messages of businesses."""
 
@@ -60,12 +65,14 @@ class Sends:
             if "status" in payload:
                 reply = self._mark_read(number, payload)
             else:
-                reply = await self._accept(number, payload)
+                reply = self._accept(number, payload)
                 if world.settings.reply_delay_ms:
                     await asyncio.sleep(world.settings.reply_delay_ms / 1000)
         except GraphError as error:
             world.counts.refused += 1
             await refuse(world, send, error)
+        except Hang:
+            await hang(receive, send)
         except Drop:
             await close_connection(receive, send)
         except Disconnected:
@@ -86,7 +93,7 @@ class Sends:
             task.cancel()
         await asyncio.gather(*self._fetches, return_exceptions=True)
 
-    async def _accept(self, number: Number, payload: Json) -> bytes:
+    def _accept(self, number: Number, payload: Json) -> bytes:
         world = self._world
         settings = world.settings
         kind, template = self._check(number.account, payload)
@@ -100,7 +107,7 @@ class Sends:
             )
         refusal = world.refusal_for(digits) if world.refusals else None
         if refusal is not None:
-            await self._refuse_now(refusal)
+            self._refuse_now(refusal)
         if settings.pair_rate and not world.pace.pair_may(number.id, digits, world.clock()):
             raise GraphError(
                 131056,
@@ -239,11 +246,10 @@ class Sends:
             )
         return message
 
-    async def _refuse_now(self, refusal: Refusal) -> None:
+    def _refuse_now(self, refusal: Refusal) -> None:
         match refusal.behaviour:
             case "hang":
-                await asyncio.sleep(HANG_S)
-                raise Drop
+                raise Hang
             case "drop":
                 raise Drop
             case "500":
@@ -385,6 +391,16 @@ async def refuse(world: World, send: Send, error: GraphError) -> None:
     headers = [_JSON, (b"content-length", str(len(body)).encode()), (b"www-authenticate", error.challenge())]
     await send({"type": "http.response.start", "status": error.http, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def hang(receive: Receive, send: Send) -> None:
+    """Keep the caller waiting until it hangs up, or far longer than any caller waits."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HANG_S):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+    await close_connection(receive, send)
 
 
 async def close_connection(receive: Receive, send: Send) -> None:

@@ -10,6 +10,8 @@ from samvad.domain.inbound.tables import inbound_events
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
+FINGERPRINT = 16  # bytes: two bodies in 2⁶⁴ would have to collide, and both be signed by the same app
+
 
 class Body(NamedTuple):
     """A webhook body of Meta that was signed for this plugin."""
@@ -70,7 +72,7 @@ def keep(tx: Tx, bodies: Sequence[Body]) -> Sequence[None]:
             {
                 "team_id": it.team_id,
                 "plugin_id": it.plugin_id,
-                "sha256": hashlib.sha256(it.body).digest(),
+                "fingerprint": hashlib.sha256(it.plugin_id.encode() + it.body).digest()[:FINGERPRINT],
                 "body": it.body,
                 "received_at": it.received_at,
             }

@@ -13,14 +13,13 @@ inbound_events = Table(
     Column("id", Serial, primary_key=True),
     Column("team_id", Text, nullable=False),
     Column("plugin_id", Text, nullable=False),
-    Column("sha256", LargeBinary, nullable=False),  # of the body; Meta repeats itself to the byte
+    Column("fingerprint", LargeBinary, nullable=False, unique=True),  # of plugin and body, see queries.keep
     Column("body", LargeBinary, nullable=False),
     Column("received_at", Millis, nullable=False),
     Column("folded_at", Millis),
     Column("problem", Text),  # why it could not be understood; the body stays for a replay
     Column("kept_fields", JsonText),  # what was kept whole and not yet interpreted
 )
-Index("uq_inbound_event_plugin_id_sha256", inbound_events.c.plugin_id, inbound_events.c.sha256, unique=True)
 Index(
     "ix_inbound_event_unfolded",
     inbound_events.c.id,

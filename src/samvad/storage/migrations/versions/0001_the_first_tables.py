@@ -41,7 +41,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("team_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("named_at", sa.BigInteger(), nullable=True),
         sa.Column("username", sa.Text(), nullable=True),
+        sa.Column("username_at", sa.BigInteger(), nullable=True),
         sa.Column("process_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
@@ -111,13 +113,14 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("team_id", sa.Text(), nullable=False),
         sa.Column("plugin_id", sa.Text(), nullable=False),
-        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("folded_at", sa.BigInteger(), nullable=True),
         sa.Column("problem", sa.Text(), nullable=True),
         sa.Column("kept_fields", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbound_event")),
+        sa.UniqueConstraint("fingerprint", name=op.f("uq_inbound_event_fingerprint")),
     )
     with op.batch_alter_table("inbound_event", schema=None) as batch_op:
         batch_op.create_index("ix_inbound_event_team_id", ["team_id", "id"], unique=False)
@@ -128,7 +131,6 @@ def upgrade() -> None:
             sqlite_where=sa.text("folded_at IS NULL"),
             postgresql_where=sa.text("folded_at IS NULL"),
         )
-        batch_op.create_index("uq_inbound_event_plugin_id_sha256", ["plugin_id", "sha256"], unique=True)
 
     op.create_table(
         "job",
@@ -153,6 +155,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("gave_up_at IS NULL"),
         )
         batch_op.create_index("ix_job_team_id", ["team_id"], unique=False)
+        batch_op.create_index(
+            "ix_job_lane",
+            ["lane", "id"],
+            unique=False,
+            sqlite_where=sa.text("gave_up_at IS NULL"),
+            postgresql_where=sa.text("gave_up_at IS NULL"),
+        )
 
     op.create_table(
         "message",
