@@ -1,18 +1,17 @@
 """A request as an operation's endpoint sees it, and the adapter that makes endpoints of functions."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
-from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from samvad.asgi.bodies import header, limited, read_body
+from samvad.asgi.bodies import header, read_body
 from samvad.asgi.errors import error_reply
+from samvad.asgi.forms import read_form
 from samvad.asgi.replies import Reply
 from samvad.domain.accounts import operations as accounts
 from samvad.domain.accounts.model import Principal
@@ -22,12 +21,17 @@ from samvad.kit.errors import BadRequest, Unauthorized
 from samvad.kit.remember import Remembered
 
 LARGEST_JSON = 1024 * 1024  # bytes of a JSON request
+DEEPEST_JSON = (
+    100  # lists and objects within each other; what is read must be written again, from a deeper stack
+)
 LARGEST_UPLOAD = 101 * 1024 * 1024  # bytes of a multipart request: WhatsApp's largest file, and its form
 LONGEST_PAGE = 1_000
 DEFAULT_PAGE = 25
 FARTHEST_SKIP = 1_000_000
 
 _decode = msgspec.json.Decoder().decode
+_strings = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_brackets = re.compile(rb"[\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +74,21 @@ class Call:
         return header(self.scope, name)
 
     def query(self) -> dict[str, str]:
-        return dict(parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
+        given = parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        return {name: _storable(value) for name, value in given}
 
     async def body(self, limit: int = LARGEST_JSON) -> bytes:
         return await read_body(self.scope, self.receive, limit)
 
     async def json(self) -> dict[str, Any]:
         """The body as an object. Raises BadRequest that says what is wrong with it, TooLarge."""
+        if (self.header(b"content-type") or "").partition(";")[0].strip().lower() != "application/json":
+            raise BadRequest("Send JSON, and say so: `Content-Type: application/json`.")
         raw = await self.body()
         try:
-            value = _decode(raw or b"{}")
-        except RecursionError:
-            raise BadRequest("The JSON is nested too deep.") from None
+            if raw.count(b"[") + raw.count(b"{") > DEEPEST_JSON and _depth(raw) > DEEPEST_JSON:
+                raise BadRequest(f"The JSON is nested deeper than {DEEPEST_JSON} levels.")
+            value = _decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequest(f"The body is not valid JSON: {error}") from None
         if not isinstance(value, dict):
@@ -94,19 +101,12 @@ class Call:
 
     async def upload(self) -> tuple[bytes, str | None, str | None]:
         """The form's `file`: its bytes, declared type and name (`filename` wins). Raises BadRequest, TooLarge."""
-        request = Request(self.scope, limited(self.scope, self.receive, LARGEST_UPLOAD))
-        try:
-            form = await request.form(max_files=1, max_fields=20)
-        except MultiPartException as error:
-            raise BadRequest(f"The form could not be read: {error.message}") from None
-        try:
-            file, name = form.get("file"), form.get("filename")
-            if not isinstance(file, UploadFile):
-                raise BadRequest("Send the file as the part `file` of a multipart/form-data body.")
-            filename = name if isinstance(name, str) and name else file.filename
-            return await file.read(), file.content_type, filename
-        finally:
-            await form.close()
+        form = await read_form(self.scope, self.receive, LARGEST_UPLOAD)
+        file, name = form.get("file"), form.get("filename")
+        if file is None:
+            raise BadRequest("Send the file as the part `file` of a multipart/form-data body.")
+        filename = (name.text if name is not None else "") or file.filename
+        return file.content, file.content_type, _storable(filename) if filename else None
 
     def idempotency_key(self) -> str | None:
         return self.header(b"idempotency-key")
@@ -130,7 +130,8 @@ class Served:
     async def serve(self, scope: Scope, receive: Receive, send: Send, path: Mapping[str, str]) -> None:
         try:
             principal = await self._principal(scope)
-            reply = await self._endpoint(Call(self._services, scope, receive, path, principal))
+            named = {name: _storable(value) for name, value in path.items()}
+            reply = await self._endpoint(Call(self._services, scope, receive, named, principal))
         except Exception as error:
             reply = error_reply(error)
         await reply.send(send)
@@ -147,6 +148,14 @@ class Served:
         return await self._services.principals(token.strip())
 
 
+def numbers_of(query: Mapping[str, str]) -> dict[str, Any]:
+    """A query with its whole numbers read as such; in JSON they are numbers already."""
+    return {
+        name: int(value) if value.isascii() and value.isdigit() and len(value) < 10 else value
+        for name, value in query.items()
+    }
+
+
 class Fields:
     """Reads the members of a body and collects everything that is wrong with them."""
 
@@ -156,13 +165,16 @@ class Fields:
 
     def text(self, name: str) -> str:
         value = self._body.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
         if not isinstance(value, str) or not value.strip():
             what = "is missing" if value in (None, "") else f"must be a string; got {value!r:.60}"
             self._problems.append(f"{name} {what}.")
             return ""
         return value
+
+    def phone(self, name: str) -> str:
+        """A phone number, which some clients write as a number."""
+        value = self._body.get(name)
+        return str(value) if type(value) is int and value > 0 else self.text(name)
 
     def optional_text(self, name: str) -> str | None:
         value = self._body.get(name)
@@ -170,8 +182,6 @@ class Fields:
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         value = self._body.get(name, default)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             self._problems.append(f"{name} must be a whole number from {least} to {most}; got {value!r:.60}.")
             return default
@@ -188,6 +198,20 @@ def page_of(body: Mapping[str, Any], fields: Fields) -> tuple[int, int]:
     page = fields.number("page", 1, least=1, most=FARTHEST_SKIP)
     skip = fields.number("skip", 0, least=0, most=FARTHEST_SKIP) if "skip" in body else (page - 1) * limit
     return limit, min(skip, FARTHEST_SKIP)
+
+
+def _storable(word: str) -> str:
+    """As it came, but without NUL: PostgreSQL has none in texts. It becomes U+FFFD, as bad UTF-8 does."""
+    return word.replace("\x00", "\ufffd")
+
+
+def _depth(raw: bytes) -> int:
+    """How many lists and objects stand within each other at most, in what may be JSON."""
+    depth = deepest = 0
+    for bracket in _brackets.findall(_strings.sub(b"", raw)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _holds_nul(value: Any) -> bool:

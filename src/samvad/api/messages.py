@@ -10,7 +10,7 @@ from samvad.domain.templates.model import TemplateValues
 from samvad.kit import phones
 from samvad.kit.errors import BadRequest
 
-_version = re.compile(r"v\d{1,3}\.\d{1,2}")
+_version = re.compile(r"v\d{1,3}\.\d{1,2}", re.ASCII)
 
 SENT = {"success": True}
 
@@ -55,14 +55,14 @@ async def send_template_message(call: Call) -> Reply:
         values=values,
         idempotency_key=call.idempotency_key(),
     )
-    return data(wire.message(message))
+    return data(wire.sent_message(message))
 
 
 async def list_chat_messages_for_phone_number(call: Call) -> Reply:
     """What was said with one person, newest first, over all plugins of the team."""
     body = await call.json()
     fields = Fields(body)
-    phone = fields.text("customerPhoneNumber")
+    phone = fields.phone("customerPhoneNumber")
     limit, skip = page_of(body, fields)
     fields.done()
     phone = phones.digits(phone, name="customerPhoneNumber")

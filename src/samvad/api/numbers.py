@@ -30,7 +30,7 @@ async def update_plugin_config(call: Call) -> Reply:
 
 
 async def _plugin_filter(call: Call) -> str | None:
-    plugin_id = call.query().get("pluginId") or None
+    plugin_id = call.query().get("pluginId")
     if plugin_id is not None:
         await waba.get_plugin(call.ctx, plugin_id)
     return plugin_id

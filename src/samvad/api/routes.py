@@ -1,6 +1,8 @@
 """The JSON API as one ASGI application: its routes are exactly the operations of contract/openapi.yaml."""
 
 import re
+from dataclasses import replace
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -93,9 +95,8 @@ def _starlette(services: Services) -> ASGIApp:
 
     async def not_allowed(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        reply = refusal(405, f"{request.method} is not offered here; see /openapi.json for what is.")
-        assert isinstance(reply.body, bytes)
-        return Response(reply.body, 405, headers=error.headers, media_type="application/json")
+        allow = (error.headers or {}).get("Allow", "")
+        return _Replying(Served(services, partial(_not_offered, allow=allow), key="optional"))
 
     cors = Middleware(
         CORSMiddleware,
@@ -105,7 +106,7 @@ def _starlette(services: Services) -> ASGIApp:
         expose_headers=["retry-after"],
         max_age=86400,
     )
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(path, Served(services, endpoint, key=key), methods=[method])
             for method, path, endpoint, key in OPERATIONS
@@ -113,10 +114,17 @@ def _starlette(services: Services) -> ASGIApp:
         middleware=[cors],
         exception_handlers={404: not_found, 405: not_allowed},
     )
+    app.router.redirect_slashes = False  # a path with a slash behind it is another path: 404, not 307
+    return app
 
 
 async def _nowhere(call: Call) -> Reply:
     raise NotFound(f"No such path: {call.scope['path'][:200]}; see /openapi.json for what there is.")
+
+
+async def _not_offered(call: Call, *, allow: str) -> Reply:
+    reply = refusal(405, f"{call.scope['method']} is not offered here; see /openapi.json for what is.")
+    return replace(reply, headers=(*reply.headers, (b"allow", allow.encode())))
 
 
 class _Replying(Response):

@@ -1,12 +1,14 @@
 """What is ours and has no counterpart at ChakraHQ: the test chat, and the log of webhook deliveries."""
 
 from samvad.api import wire
-from samvad.api.call import Call, Fields, page_of
+from samvad.api.call import Call, Fields, numbers_of, page_of
 from samvad.asgi.replies import Reply, data
 from samvad.domain.messages import test_chat
 from samvad.domain.webhooks import operations as webhooks
 from samvad.kit import phones
 from samvad.kit.errors import BadRequest
+
+LONGEST_TEXT = 4_096  # characters, as for a text that is sent
 
 
 async def receive_test_message(call: Call) -> Reply:
@@ -14,15 +16,18 @@ async def receive_test_message(call: Call) -> Reply:
     sender = await call.services.directory.sender(call.ctx.team_id, call.path["phoneNumberId"])
     body = await call.json()
     fields = Fields(body)
-    phone, text, message = fields.text("from"), body.get("text"), body.get("message")
+    phone, message = fields.phone("from"), body.get("message")
     fields.done()
-    if (text is None) == (message is None):
+    if ("text" in body) == ("message" in body):
         raise BadRequest(
             "Give either `text`, or `message` with a message object as Meta's webhooks carry it."
         )
-    if text is not None:
-        message = {"type": "text", "text": {"body": fields.text("text")}}
+    if "text" in body:
+        text = fields.text("text")
         fields.done()
+        if len(text) > LONGEST_TEXT:
+            raise BadRequest(f"text has {len(text):,} characters; {LONGEST_TEXT:,} is the most.")
+        message = {"type": "text", "text": {"body": text}}
     if not isinstance(message, dict) or not isinstance(message.get("type"), str) or not message["type"]:
         raise BadRequest('`message` must be an object with a `type`, like {"type": "text", "text": {…}}.')
     number = phones.digits(phone, name="from")
@@ -30,7 +35,7 @@ async def receive_test_message(call: Call) -> Reply:
 
 
 async def list_webhook_deliveries(call: Call) -> Reply:
-    query = call.query()
+    query = numbers_of(call.query())
     fields = Fields(query)
     limit, skip = page_of(query, fields)
     fields.done()

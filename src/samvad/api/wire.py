@@ -25,10 +25,10 @@ def message(it: Message) -> dict[str, Any]:
         "updatedAt": it.updated_at,
         "externalId": it.wamid,
         "provider": "WHATSAPP",
-        "dataType": it.data_type,
+        "dataType": it.data_type or "unknown",
         "body": it.body,
         "text": it.text,
-        "attachments": it.attachments,
+        "attachments": it.attachments and [_attachment(one) for one in it.attachments],
         "deliveryStatus": DELIVERY_STATUS[it.status],
         "direction": it.direction,
         "timestamp": it.at,
@@ -46,6 +46,16 @@ def message(it: Message) -> dict[str, Any]:
         "campaign": None,
         "inReplyTo": it.in_reply_to,
     }
+
+
+def _attachment(it: dict[str, Any]) -> dict[str, str | None]:
+    """Only its texts: what somebody sent under these names, and Meta then refused, may be anything."""
+    return {name: value if isinstance(value, str) else None for name, value in it.items()}
+
+
+def sent_message(it: Message) -> dict[str, Any]:
+    """A message as the reply to its send shows it, also to a repeated one: chat and contact come with lists."""
+    return message(it) | {"chat": None, "contact": None}
 
 
 def _error_context(it: Message) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from samvad.kit.errors import SamvadError
 
@@ -17,10 +18,12 @@ app = typer.Typer(
 
 def main() -> None:
     """The `samvad` command. A person's mistake is a sentence and exit code 1, never a traceback."""
-    from samvad.cli import accounts, demo, operate, serve  # noqa: F401  (each adds its commands)
+    from samvad.cli import accounts, bench, demo, operate, serve  # noqa: F401  (each adds its commands)
 
     try:
         app()
     except SamvadError as error:
-        Console(stderr=True).print("[red]" + "\n".join(error.problems) + "[/red]", highlight=False)
+        # A sentence may quote what somebody wrote: brackets in it are no markup, and it stays one line.
+        words = Text("\n".join(error.problems), style="red")
+        Console(stderr=True, soft_wrap=True).print(words)
         sys.exit(1)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from samvad.cli import app
@@ -23,6 +24,7 @@ Team = Annotated[
     str | None, typer.Option("--team", help="The team's name or id; needed where there are several.")
 ]
 
+WIDEST = 1_000  # characters
 DAY_MS = 24 * 60 * 60 * 1000
 
 user = typer.Typer(help="The people of a team.", no_args_is_help=True)
@@ -80,10 +82,11 @@ def list_users(data: DataDir = None, team: Team = None) -> None:
     """The users of a team."""
 
     async def work(res: Resources) -> None:
-        table = Table("id", "e-mail", "name", "role", "active")
+        table = columns("id", "e-mail", "name", "role", "active")
         for row in await accounts.list_users(res, await accounts.team_named(res, team)):
-            table.add_row(row.id, row.email, row.name, row.role, "yes" if row.is_active else "no")
-        Console().print(table)
+            cells = (row.id, row.email, row.name, row.role, "yes" if row.is_active else "no")
+            table.add_row(*map(escape, cells))
+        show(table)
 
     once(work, data_dir=data)
 
@@ -149,11 +152,11 @@ def list_keys(data: DataDir = None, team: Team = None) -> None:
     """The keys of a team, newest first; never their tokens."""
 
     async def work(res: Resources) -> None:
-        table = Table("id", "name", "description", "created", "last used", "expires", "revoked")
+        table = columns("id", "name", "description", "created", "last used", "expires", "revoked")
         for row in await accounts.list_keys(res, await accounts.team_named(res, team)):
             times = [moment(at) for at in (row.created_at, row.last_used_at, row.expires_at, row.revoked_at)]
-            table.add_row(row.id, row.name, row.description or "", *times)
-        Console().print(table)
+            table.add_row(*map(escape, (row.id, row.name, row.description or "", *times)))
+        show(table)
 
     once(work, data_dir=data)
 
@@ -201,6 +204,23 @@ def connect(
         typer.echo(json.dumps({**fields, "verifyToken": connected.verify_token}))
     else:
         typer.echo(f"Connected. Plugin {connected.plugin_id}; Meta delivers to {connected.callback_url}")
+
+
+def columns(first: str, *others: str) -> Table:
+    """A table whose first column, the one that people copy, is never cut."""
+    table = Table()
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name)
+    return table
+
+
+def show(table: Table) -> None:
+    """As wide as the terminal; as wide as it likes where a program or a file reads it."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDEST)
+    console.print(table)
 
 
 def moment(at: int | None) -> str:

@@ -14,6 +14,8 @@ from samvad.domain.context import Resources
 from samvad.domain.inbound import queries as inbound
 from samvad.storage import schema
 
+LAST_EVENT = 2**63 - 1  # what a database numbers with
+
 
 @app.command()
 def migrate(data: DataDir = None) -> None:
@@ -28,7 +30,9 @@ def migrate(data: DataDir = None) -> None:
 
 @app.command()
 def replay(
-    event: Annotated[list[int] | None, typer.Option(help="An inbound event's id; may be repeated.")] = None,
+    event: Annotated[
+        list[int] | None, typer.Option(min=1, max=LAST_EVENT, help="An inbound event's id; may be repeated.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="Everything received since, like 2026-01-31T12:00.")
     ] = None,
@@ -40,9 +44,11 @@ def replay(
     if not (event or since or problems or everything):
         raise typer.BadParameter("Say what to replay: --event, --since, --problems or --all.")
     try:
-        moment = datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None
+        moment = datetime.fromisoformat(since) if since else None
     except ValueError:
         raise typer.BadParameter(f"--since must be like 2026-01-31T12:00, in UTC; got {since!r}.") from None
+    if moment is not None and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
     since_ms = round(moment.timestamp() * 1000) if moment else None
 
     async def work(res: Resources) -> int:

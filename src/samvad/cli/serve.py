@@ -38,5 +38,6 @@ def run(asgi: object, *, host: str, port: int) -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_S,
         server_header=False,
+        proxy_headers=False,
         lifespan="on",
     )

@@ -17,7 +17,7 @@ from samvad.whatsapp import signature
 LARGEST = 4 * 1024 * 1024  # Meta's own limit is 3 MB
 PREFIX = "/webhooks/whatsapp/"
 
-_plugin = re.compile(r"/webhooks/whatsapp/([^/]+)")
+_plugin = re.compile(r"/webhooks/whatsapp/([0-9a-f-]{36})")  # a stranger's path never reaches a query
 _received = text("EVENT_RECEIVED")
 
 

@@ -44,11 +44,15 @@ class Folder:
         self._closing = False
 
     async def run(self) -> None:
-
         while not self._closing:
             await self._res.bells.inbound.wait(LOOK_EVERY_S)
             await asyncio.sleep(GATHER_S)
-            await self.fold_all()
+            try:
+                # A full batch says that more is waiting; a small one, that gathering again is worth it.
+                while not self._closing and await self._fold_batch() == BATCH:
+                    pass
+            except TROUBLE as error:  # the events are kept; the next look finds them
+                log.warning("fold.database_trouble", error=repr(error))
 
     async def fold_all(self) -> int:
         """Fold everything kept so far; returns how many events that were."""
@@ -64,21 +68,22 @@ class Folder:
     async def _fold_batch(self) -> int:
         res = self._res
         try:
-            folded = await res.db.write(fold, limit=BATCH, at=res.clock())
+            folded, deliveries = await res.db.write(fold, limit=BATCH, at=res.clock())
         except TROUBLE:
             raise  # the database's trouble, not the events'
         except Exception as error:
             log.warning("fold.batch_failed", error=repr(error))
-            folded = await self._fold_one_by_one()
-        if folded:
+            folded = deliveries = await self._fold_one_by_one()
+        if deliveries:
             res.bells.deliveries.ring()
+        if folded:
             res.bells.jobs.ring()
         return folded
 
     async def _fold_one_by_one(self) -> int:
         """Somewhere in the batch is an event that cannot be folded; its neighbours can."""
         res = self._res
-        rows = await res.db.read(inbound.unfolded_oldest_first, limit=BATCH)
+        rows = await res.db.write(inbound.unfolded_oldest_first, limit=BATCH)  # it locks, so no read
         for row in rows:
             try:
                 await res.db.write(fold_rows, [row], at=res.clock())
@@ -87,20 +92,18 @@ class Folder:
             except Exception as error:
                 log.error("fold.event_failed", inbound_event=row.id, error=repr(error))
                 mark = Mark(row.id, f"could not be folded: {error!r}"[:2000], None)
-                await res.db.write(inbound.mark_folded, [row.id], [mark], at=res.clock())
+                await res.db.write(keep_marked, row, mark, at=res.clock())
         return len(rows)
 
 
-def fold(tx: Tx, *, limit: int, at: int) -> int:
-    """Fold the oldest kept bodies; returns how many there were."""
+def fold(tx: Tx, *, limit: int, at: int) -> tuple[int, int]:
+    """Fold the oldest kept bodies; returns how many there were, and how many deliveries they made."""
     rows = inbound.unfolded_oldest_first(tx, limit=limit)
-    if rows:
-        fold_rows(tx, rows, at=at)
-    return len(rows)
+    return len(rows), fold_rows(tx, rows, at=at) if rows else 0
 
 
-def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> None:
-    """Interpret these events and note on each what could not be interpreted."""
+def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> int:
+    """Interpret these events and note on each what could not be interpreted; returns the deliveries made."""
     reading = Reading(at)
     for row in rows:
         reading.read(row.id, row.team_id, row.plugin_id, row.body)
@@ -109,8 +112,15 @@ def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> None:
     statuses.apply(tx, reading.news, at=at)
     for team_id, waba_ids in reading.stale_templates.items():
         waba.forget_templates_synced(tx, team_id=team_id, waba_ids=waba_ids)
-    webhooks.add_for_inbound(tx, [(row.id, row.plugin_id) for row in rows], at=at)
+    deliveries = webhooks.add_for_inbound(tx, [(row.id, row.plugin_id) for row in rows], at=at)
     inbound.mark_folded(tx, [row.id for row in rows], reading.marks(), at=at)
+    return deliveries
+
+
+def keep_marked(tx: Tx, row: Any, mark: Mark, *, at: int) -> None:
+    """Give an event up for now; the customer's endpoint gets its bytes all the same."""
+    webhooks.add_for_inbound(tx, [(row.id, row.plugin_id)], at=at)
+    inbound.mark_folded(tx, [row.id], [mark], at=at)
 
 
 class Reading:
@@ -123,7 +133,8 @@ class Reading:
         self.stale_templates: dict[str, set[str]] = {}
         self._problems: dict[int, list[str]] = {}
         self._kept: dict[int, list[str]] = {}
-        self._places: dict[tuple[str, str], tuple[str, str, int]] = {}
+        self._places: dict[tuple[str, str], tuple[str, str]] = {}
+        self._mentioned_by: dict[tuple[str, str], set[int]] = {}
 
     def read(self, event_id: int, team_id: str, plugin_id: str, body: bytes) -> None:
         try:
@@ -150,7 +161,7 @@ class Reading:
     def numbers(self) -> list[discovery.Mention]:
         return [
             discovery.Mention(number, waba_id, team_id, plugin_id)
-            for (team_id, number), (plugin_id, waba_id, _) in self._places.items()
+            for (team_id, number), (plugin_id, waba_id) in self._places.items()
             if number  # Meta left it out: nobody's in particular
         ]
 
@@ -159,8 +170,8 @@ class Reading:
         foreign = {place for place in self._places if place[1] and owners.get(place[1]) != place[0]}
         if foreign:
             for place in foreign:
-                event_id = self._places[place][2]
-                self._problems.setdefault(event_id, []).append(f"{place[1]} is another team's number")
+                for event_id in self._mentioned_by[place]:
+                    self._problems.setdefault(event_id, []).append(f"{place[1]} is another team's number")
             self.arrivals = [it for it in self.arrivals if (it.team_id, it.phone_number_id) not in foreign]
 
     def marks(self) -> list[Mark]:
@@ -189,7 +200,9 @@ class Reading:
         self.arrivals.append(_arrival(it, team_id, plugin_id, "OUTBOUND", self.at))
 
     def _seen(self, it: Received | Echo, team_id: str, plugin_id: str, event_id: int) -> None:
-        self._places.setdefault((team_id, it.phone_number_id), (plugin_id, it.waba_id, event_id))
+        place = (team_id, it.phone_number_id)
+        self._places.setdefault(place, (plugin_id, it.waba_id))
+        self._mentioned_by.setdefault(place, set()).add(event_id)
 
 
 def _arrival(it: Received | Echo, team_id: str, plugin_id: str, direction: str, at: int) -> Arrival:

@@ -4,29 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func
+from sqlalchemy import bindparam, exists
 
 from samvad.jobs.tables import jobs
 from samvad.storage import Tx, every_team
-from samvad.storage.columns import among
 
 LEASE_MS = 60_000  # a job whose worker died is due again after this
 BACK_OFF_MS = (1_000, 5_000, 30_000, 120_000, 600_000, 3_600_000)  # then it has given up, visibly
 
 ADD = every_team.insert(jobs)
 
+_older = jobs.alias("older")
+
 DUE = (
     every_team.select(jobs.c.id, jobs.c.team_id, jobs.c.name, jobs.c.lane, jobs.c.args, jobs.c.attempts)
-    .where(jobs.c.gave_up_at.is_(None), jobs.c.run_at <= bindparam("now"))
+    .where(
+        jobs.c.gave_up_at.is_(None),
+        jobs.c.run_at <= bindparam("now"),
+        # Behind another of its lane a job is not due, or a lane in trouble would fill every claim.
+        ~exists().where(_older.c.lane == jobs.c.lane, _older.c.id < jobs.c.id, _older.c.gave_up_at.is_(None)),
+    )
     .order_by(jobs.c.run_at, jobs.c.id)
     .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-)
-
-FIRST_OF_LANE = (
-    every_team.select(jobs.c.lane, func.min(jobs.c.id).label("first_id"))
-    .where(among(jobs.c.lane, "lanes"), jobs.c.gave_up_at.is_(None))
-    .group_by(jobs.c.lane)
+    .with_for_update(of=jobs, skip_locked=True)
 )
 
 LEASE = (
@@ -78,13 +78,10 @@ def enqueue(tx: Tx, wanted: Sequence[Job], *, at: int) -> None:
 
 def claim(tx: Tx, *, now: int, limit: int) -> list[Job]:
     """Take due jobs for a while; of a lane only its oldest, so that it stays in order."""
-    due = [
+    mine = [
         Job(row.team_id, row.name, row.args, row.lane, row.id, row.attempts)
         for row in tx.all(DUE, {"now": now, "limit": limit})
     ]
-    lanes = {job.lane for job in due if job.lane}
-    first = {row.lane: row.first_id for row in tx.all(FIRST_OF_LANE, {"lanes": lanes})} if lanes else {}
-    mine = [job for job in due if job.lane is None or first[job.lane] == job.id]
     if mine:
         tx.execute(LEASE, [{"job_id": job.id, "until": now + LEASE_MS} for job in mine])
     return mine

@@ -25,4 +25,11 @@ Index(
     sqlite_where=jobs.c.gave_up_at.is_(None),
     postgresql_where=jobs.c.gave_up_at.is_(None),
 )
+Index(
+    "ix_job_lane",
+    jobs.c.lane,
+    jobs.c.id,
+    sqlite_where=jobs.c.gave_up_at.is_(None),
+    postgresql_where=jobs.c.gave_up_at.is_(None),
+)
 Index("ix_job_team_id", jobs.c.team_id)

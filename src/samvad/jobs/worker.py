@@ -9,7 +9,7 @@ from samvad.jobs import queue
 from samvad.jobs.queue import Job
 from samvad.kit.clock import Clock
 from samvad.realtime.bell import Bell
-from samvad.storage import Database
+from samvad.storage import TROUBLE, Database
 
 Handler = Callable[[Job], Awaitable[None]]
 
@@ -31,15 +31,25 @@ class Worker:
 
     async def run(self) -> None:
         while not self._closing:
-            claimed = await self._db.write(queue.claim, now=self._clock(), limit=AT_ONCE)
-            if claimed:
-                await asyncio.gather(*(self._do(job) for job in claimed))
-            else:
+            if not await self._do_due():
                 await self._bell.wait(LOOK_EVERY_S)
 
     def close(self) -> None:
         self._closing = True
         self._bell.ring()
+
+    async def _do_due(self) -> int:
+        """Do what is due, as far as the database lets us; a job whose end is not written comes again."""
+        try:
+            claimed = await self._db.write(queue.claim, now=self._clock(), limit=AT_ONCE)
+        except TROUBLE as error:
+            log.warning("jobs.database_trouble", error=repr(error))
+            return 0
+        ends = await asyncio.gather(*(self._do(job) for job in claimed), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                log.error("job.end_not_written", error=repr(end))
+        return len(claimed)
 
     async def _do(self, job: Job) -> None:
         """A handler may fail in any way; the job keeps the reason and comes again."""

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -67,9 +68,12 @@ class TeamDatabase:
 
 def open_database(url: str) -> Database:
     """`sqlite:///file.db` or `postgresql://user:password@host/name`."""
-    if make_url(url).get_backend_name() == "sqlite":
+    parts = make_url(url)
+    if parts.get_backend_name() == "sqlite":
         from samvad.storage.sqlite import SqliteDatabase
 
+        if parts.database:
+            Path(parts.database).parent.mkdir(parents=True, exist_ok=True)
         return SqliteDatabase(url)
     from samvad.storage.postgres import PostgresDatabase
 

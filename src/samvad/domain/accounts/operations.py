@@ -16,6 +16,8 @@ from samvad.storage import Tx
 
 TOUCH_EVERY_MS = 60_000  # `last used` is good to a minute; a write per request would not be worth it
 
+SHORTEST_PASSWORD = 8
+
 _passwords = PasswordHasher()
 
 DEFAULT_ROLES = {"Admin": "ADMIN", "Manager": "MANAGER", "Agent": "USER"}
@@ -65,8 +67,7 @@ async def create_user(
     """A new user of a team; returns the id."""
     if "@" not in email:
         raise BadRequest(f"{email!r} is not an e-mail address.")
-    if len(password) < 8:
-        raise BadRequest("A password needs at least 8 characters.")
+    _check_password(password)
     user_id, now = new_id(), res.clock()
     hashed = _passwords.hash(password)
 
@@ -93,6 +94,7 @@ async def change_user(
     """A new password, or shut out or let in again. A user shut out takes their keys along."""
     changes: dict[str, Any] = {"updated_at": res.clock()}
     if password is not None:
+        _check_password(password)
         changes["password_hash"] = _passwords.hash(password)
     if is_active is not None:
         changes["is_active"] = is_active
@@ -124,6 +126,8 @@ async def create_key(
 
     def unit(tx: Tx) -> None:
         user = queries.find_user_by_email(tx, email) if email else queries.first_user(tx)
+        if user is None and email:
+            raise NotFound(f"No user with the address {email} in this team.")
         if user is None:
             raise NotFound("A key acts as a user: create one first, with `samvad user create`.")
         row = {"id": key.id, "user_id": user.id, "role_id": _role(tx, role).id, "name": name}
@@ -168,6 +172,11 @@ async def webhook_secret(res: Resources, team_id: str) -> str:
     if team is None:
         raise NotFound("No such team.")
     return res.seal.open(team.webhook_secret_sealed)
+
+
+def _check_password(password: str) -> None:
+    if len(password) < SHORTEST_PASSWORD:
+        raise BadRequest(f"A password needs at least {SHORTEST_PASSWORD} characters.")
 
 
 def _role(tx: Tx, name: str) -> Any:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, func
 
 from samvad.domain.chats.tables import chats
 from samvad.kit.ids import new_id
@@ -30,11 +30,17 @@ class Touch(NamedTuple):
 
 
 OPEN_CHATS = every_team.select(
-    chats.c.id, chats.c.phone_number_id, chats.c.contact_id, chats.c.last_message_at, chats.c.last_inbound_at
+    chats.c.id,
+    chats.c.phone_number_id,
+    chats.c.contact_id,
+    chats.c.last_message_at,
+    chats.c.last_inbound_at,
+    chats.c.unread,
 ).where(among(chats.c.contact_id, "contacts"), chats.c.status == "OPEN")
 
-_new = every_team.upsert(chats)
-ADD = _new.on_conflict_do_nothing()
+ADD = every_team.upsert(chats).on_conflict_do_nothing()
+
+_inbound_at = bindparam("inbound_at", type_=chats.c.last_inbound_at.type)
 
 MOVED = (
     every_team.update(chats)
@@ -43,7 +49,8 @@ MOVED = (
         last_message_at=later(
             chats.c.last_message_at, bindparam("message_at", type_=chats.c.last_message_at.type)
         ),
-        last_inbound_at=bindparam("inbound_at"),
+        # Null where nobody wrote: a send must not undo what the fold, on another connection, just heard.
+        last_inbound_at=func.coalesce(later(chats.c.last_inbound_at, _inbound_at), _inbound_at),
     )
 )
 
@@ -80,7 +87,7 @@ def open_with(tx: Tx, touches: Iterable[Touch], *, at: int) -> dict[Place, str]:
         {
             "chat_id": known[place].id,
             "message_at": it.at,
-            "inbound_at": max(heard.get(place, 0), known[place].last_inbound_at or 0) or None,
+            "inbound_at": heard.get(place),
         }
         for place, it in latest.items()
         if it.at > known[place].last_message_at or heard.get(place, 0) > (known[place].last_inbound_at or 0)
@@ -107,7 +114,12 @@ def move_to_contact(tx: Tx, *, gone: str, kept: str) -> dict[str, str]:
     ended = {}
     for row in rows:
         if row.contact_id == gone and row.phone_number_id in of_kept:
-            ended[row.id] = of_kept[row.phone_number_id]
+            ended[row.id] = stays = of_kept[row.phone_number_id]
+            tx.execute(
+                MOVED,
+                {"chat_id": stays, "message_at": row.last_message_at, "inbound_at": row.last_inbound_at},
+            )
+            tx.execute(UNREAD, {"chat_id": stays, "more": row.unread})
             tx.execute(REMOVE, {"chat_id": row.id})
     of_gone = tx.all(every_team.select(chats.c.id).where(chats.c.contact_id == gone))
     if of_gone:

@@ -19,6 +19,7 @@ class Person(NamedTuple):
     identities: tuple[Identity, ...]
     name: str | None = None
     username: str | None = None
+    at: int = 0  # when this was said
 
 
 class Contact(NamedTuple):
@@ -28,6 +29,20 @@ class Contact(NamedTuple):
     name: str | None
     username: str | None
     process_id: str | None
+    named_at: int | None = None
+    username_at: int | None = None
+
+    def after(self, said: "Person | Contact") -> "Contact":
+        """The same contact, knowing more: the latest name counts, in whichever order they are heard."""
+        named_at, username_at = (
+            (said.at, said.at) if isinstance(said, Person) else (said.named_at, said.username_at)
+        )
+        contact = self
+        if said.name and (named_at or 0, said.name) > (self.named_at or 0, self.name or ""):
+            contact = contact._replace(name=said.name, named_at=named_at)
+        if said.username and (username_at or 0, said.username) > (self.username_at or 0, self.username or ""):
+            contact = contact._replace(username=said.username, username_at=username_at)
+        return contact
 
 
 class Merge(NamedTuple):

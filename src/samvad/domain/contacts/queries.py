@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam
+from sqlalchemy import Row, Text, bindparam, func
 
 from samvad.domain.contacts.model import Contact, Identity, Merge, Person
 from samvad.domain.contacts.tables import contact_identities, contacts
@@ -25,17 +25,28 @@ KNOWN = (
         contacts.c.name,
         contacts.c.username,
         contacts.c.process_id,
+        contacts.c.named_at,
+        contacts.c.username_at,
     )
     .join(contacts, contacts.c.id == contact_identities.c.contact_id)
     .where(among(contact_identities.c.value, "values"), among(contact_identities.c.team_id, "teams"))
 )
 
-ADD_IDENTITY = every_team.upsert(contact_identities).on_conflict_do_nothing()
+ADD_IDENTITY = (
+    every_team.upsert(contact_identities).on_conflict_do_nothing().returning(contact_identities.c.contact_id)
+)
 ADD_CONTACT = every_team.insert(contacts)
-RENAME = (
+LEARN = (
     every_team.update(contacts)
     .where(contacts.c.id == bindparam("contact_id"))
-    .values(name=bindparam("new_name"), username=bindparam("new_username"), updated_at=bindparam("now"))
+    .values(
+        name=bindparam("new_name"),
+        named_at=bindparam("new_named_at"),
+        username=bindparam("new_username"),
+        username_at=bindparam("new_username_at"),
+        process_id=func.coalesce(contacts.c.process_id, bindparam("lead", type_=Text())),
+        updated_at=bindparam("now"),
+    )
 )
 REPOINT = (
     every_team.update(contact_identities)
@@ -43,6 +54,12 @@ REPOINT = (
     .values(contact_id=bindparam("kept"))
 )
 FORGET = every_team.delete(contacts).where(contacts.c.id == bindparam("gone"))
+
+SET_LEAD = (
+    every_team.update(contacts)
+    .where(contacts.c.id == bindparam("contact_id"), contacts.c.team_id == bindparam("team"))
+    .values(process_id=bindparam("lead"), updated_at=bindparam("now"))
+)
 
 LEADS_OF = every_team.select(contacts.c.id, contacts.c.process_id).where(among(contacts.c.id, "ids"))
 
@@ -61,7 +78,7 @@ def meet(tx: Tx, people: Sequence[Person], *, at: int) -> tuple[list[Contact], l
         known = _known(tx, places)  # another process may have been quicker: its contact counts
     merges = _merge(tx, people, known, at=at)
     met = [known[person.team_id, person.identities[0]] for person in people]
-    _rename(tx, people, met, at=at)
+    _learn(tx, people, met, at=at)
     return met, merges
 
 
@@ -75,7 +92,7 @@ def find(tx: Tx, identity: Identity) -> Contact | None:
             contact_identities.c.value == identity.value,
         )
     )
-    return Contact(row.id, row.name, row.username, row.process_id) if row else None
+    return _contact(row) if row else None
 
 
 def without_lead(tx: Tx, contact_ids: Sequence[str]) -> list[str]:
@@ -84,12 +101,9 @@ def without_lead(tx: Tx, contact_ids: Sequence[str]) -> list[str]:
 
 def set_lead(tx: Tx, leads: Sequence[tuple[str, str]], *, at: int) -> None:
     """Contact id and process id, in pairs."""
-    for contact_id, process_id in leads:
-        tx.execute(
-            tx.update(contacts)
-            .where(contacts.c.id == contact_id)
-            .values(process_id=process_id, updated_at=at)
-        )
+    if leads:
+        rows = [{"contact_id": it, "lead": lead, "team": tx.team_id, "now": at} for it, lead in leads]
+        tx.execute(SET_LEAD, rows)
 
 
 def _known(tx: Tx, places: set[Place]) -> dict[Place, Contact]:
@@ -102,7 +116,7 @@ def _known(tx: Tx, places: set[Place]) -> dict[Place, Contact]:
 
 
 def _contact(row: Row[Any]) -> Contact:
-    return Contact(row.id, row.name, row.username, row.process_id)
+    return Contact(row.id, row.name, row.username, row.process_id, row.named_at, row.username_at)
 
 
 def _introduce(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *, at: int) -> None:
@@ -119,21 +133,22 @@ def _introduce(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *,
             if place not in ids:
                 ids[place] = contact_id
                 identities.append((place, contact_id))
-    tx.execute(
-        ADD_IDENTITY,
-        [
-            {"team_id": team, "kind": it.kind, "value": it.value, "contact_id": contact_id, "created_at": at}
-            for (team, it), contact_id in sorted(identities)
-        ],
-    )
-    if strangers:
-        _add_contacts(tx, strangers, at=at)
+    rows = [
+        {"team_id": team, "kind": it.kind, "value": it.value, "contact_id": contact_id, "created_at": at}
+        for (team, it), contact_id in sorted(identities)
+    ]
+    ours = {row.contact_id for row in tx.all(ADD_IDENTITY, rows)}
+    # Whom another connection met at the same moment, by all that they are known by, is theirs.
+    met_first = {contact_id: it for contact_id, it in strangers.items() if contact_id in ours}
+    if met_first:
+        _add_contacts(tx, met_first, at=at)
 
 
 def _add_contacts(tx: Tx, strangers: dict[str, Person], *, at: int) -> None:
     rows = [
-        {"id": contact_id, "team_id": it.team_id, "name": it.name, "username": it.username}
-        | {"created_at": at, "updated_at": at}
+        {"id": contact_id, "team_id": it.team_id, "created_at": at, "updated_at": at}
+        | {"name": it.name, "named_at": it.at if it.name else None}
+        | {"username": it.username, "username_at": it.at if it.username else None}
         for contact_id, it in strangers.items()
     ]
     tx.execute(ADD_CONTACT, rows)
@@ -154,22 +169,36 @@ def _merge(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *, at:
         mine = {known[person.team_id, it].id: known[person.team_id, it] for it in person.identities}
         if len(mine) < 2:
             continue
-        kept, *others = sorted(mine.values())  # ids sort by age
+        kept, *others = sorted(mine.values(), key=lambda contact: contact.id)  # ids sort by age
         for gone in others:
             merges.append(Merge(person.team_id, kept.id, gone.id))
             tx.execute(REPOINT, {"gone": gone.id, "kept": kept.id})
             tx.execute(FORGET, {"gone": gone.id})
-            for place in [place for place, contact in known.items() if contact.id == gone.id]:
-                known[place] = kept
+            kept = kept.after(gone)._replace(process_id=kept.process_id or gone.process_id)
+        tx.execute(LEARN, _learnt(kept, at=at))
+        for place in [place for place, contact in known.items() if contact.id in mine]:
+            known[place] = kept
     record(tx, [Event(m.team_id, "contact.merged", m.kept, data={"gone": m.gone}) for m in merges], at=at)
     return merges
 
 
-def _rename(tx: Tx, people: Sequence[Person], met: Sequence[Contact], *, at: int) -> None:
-    renamed = {}
+def _learn(tx: Tx, people: Sequence[Person], met: Sequence[Contact], *, at: int) -> None:
+    before = {contact.id: contact for contact in met}
+    after = dict(before)
     for person, contact in zip(people, met, strict=True):
-        name, username = person.name or contact.name, person.username or contact.username
-        if (name, username) != (contact.name, contact.username):
-            renamed[contact.id] = {"new_name": name, "new_username": username}
-    if renamed:
-        tx.execute(RENAME, [{"contact_id": it, "now": at, **renamed[it]} for it in sorted(renamed)])
+        after[contact.id] = after[contact.id].after(person)
+    learnt = [_learnt(after[it], at=at) for it in sorted(after) if after[it] is not before[it]]
+    if learnt:
+        tx.execute(LEARN, learnt)
+
+
+def _learnt(it: Contact, *, at: int) -> dict[str, Any]:
+    return {
+        "contact_id": it.id,
+        "new_name": it.name,
+        "new_named_at": it.named_at,
+        "new_username": it.username,
+        "new_username_at": it.username_at,
+        "lead": it.process_id,
+        "now": at,
+    }

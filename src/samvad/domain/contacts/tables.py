@@ -10,7 +10,9 @@ contacts = Table(
     Column("id", Text, primary_key=True),
     Column("team_id", Text, nullable=False),
     Column("name", Text),
+    Column("named_at", Millis),  # when it was last said: an older word that comes late changes nothing
     Column("username", Text),
+    Column("username_at", Millis),
     Column("process_id", Text),  # the person's lead, once it is there
     Column("created_at", Millis, nullable=False),
     Column("updated_at", Millis, nullable=False),

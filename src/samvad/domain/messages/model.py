@@ -35,7 +35,7 @@ class News(NamedTuple):
     """What Meta says became of one of our messages."""
 
     team_id: str
-    wamid: str
+    wamid: str | None  # None where Meta's answer was a refusal: there is no such message at Meta
     status: Status
     at: int
     error: dict[str, Any] | None = None
@@ -64,7 +64,7 @@ class Progress(NamedTuple):
             changes["status"] = news.status
         if news.error is not None and self.error is None:
             changes["error"] = news.error
-        if self.wamid is None:
+        if self.wamid is None and news.wamid is not None:
             changes["wamid"] = news.wamid
         return self._replace(**changes) if changes else self
 

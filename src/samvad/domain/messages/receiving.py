@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import bindparam
+
 from samvad.domain.chats import queries as chats
 from samvad.domain.chats.queries import Place, Touch
 from samvad.domain.contacts import queries as contacts
@@ -35,11 +37,27 @@ class Arrival:
     context: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
 
+    @property
+    def quotes(self) -> str | None:
+        """The wamid of the message this one replies to."""
+        quoted = self.context.get("id")
+        return quoted if isinstance(quoted, str) and quoted else None
+
 
 RECEIVE = (
     every_team.upsert(messages)
     .on_conflict_do_nothing(index_elements=["wamid", "team_id"])
     .returning(messages.c.id, messages.c.team_id, messages.c.chat_id, messages.c.direction)
+)
+
+QUOTE = (
+    every_team.update(messages)
+    .where(
+        messages.c.team_id == bindparam("team"),
+        messages.c.wamid == bindparam("reply"),
+        messages.c.in_reply_to.is_(None),
+    )
+    .values(in_reply_to=bindparam("quoted"))
 )
 
 
@@ -48,23 +66,20 @@ def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
     if not arrivals:
         return
     met = _meet(tx, arrivals, at=at)
-    touches = {
-        it.wamid: Touch(
+    touches = [
+        Touch(
             it.team_id,
             it.plugin_id,
-            Place(it.phone_number_id, met[it.wamid].id),
+            Place(it.phone_number_id, met[it.team_id, it.wamid].id),
             it.at,
             it.direction == "INBOUND",
         )
         for it in arrivals
-        if it.wamid in met
-    }
-    places = chats.open_with(tx, touches.values(), at=at) if touches else {}
-    quoted = sends.ids_by_wamid(
-        tx, {(it.team_id, it.context["id"]) for it in arrivals if isinstance(it.context.get("id"), str)}
-    )
-    rows = [_row(it, met.get(it.wamid), places, quoted, at=at) for it in arrivals]
-    added = tx.all(RECEIVE, rows)
+        if (it.team_id, it.wamid) in met
+    ]
+    places = chats.open_with(tx, touches, at=at) if touches else {}
+    added = tx.all(RECEIVE, [_row(it, met.get((it.team_id, it.wamid)), places, at=at) for it in arrivals])
+    _quote(tx, [it for it in arrivals if it.quotes])
     chats.count_unread(tx, [row.chat_id for row in added if row.chat_id and row.direction == "INBOUND"])
     record(tx, [Event(row.team_id, _NAMES[row.direction], row.id) for row in added], at=at)
     echoes = [it.wamid for it in arrivals if it.direction == "OUTBOUND"]
@@ -75,22 +90,33 @@ def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
 _NAMES = {"INBOUND": "message.received", "OUTBOUND": "message.echoed"}
 
 
-def _meet(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> dict[str, Contact]:
-    """The contact of each arrival by its wamid; a message may come from nobody we can name."""
+def _meet(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> dict[tuple[str, str], Contact]:
+    """The contact of each arrival by team and wamid; a message may come from nobody we can name."""
     from_people = [it for it in arrivals if it.identities]
     if not from_people:
         return {}
-    people = [Person(it.team_id, it.identities, it.name, it.username) for it in from_people]
+    people = [Person(it.team_id, it.identities, it.name, it.username, it.at) for it in from_people]
     met, merges = contacts.meet(tx, people, at=at)
     merging.move_history(tx, merges)
-    return {it.wamid: contact for it, contact in zip(from_people, met, strict=True)}
+    return {(it.team_id, it.wamid): contact for it, contact in zip(from_people, met, strict=True)}
+
+
+def _quote(tx: Tx, replies: Sequence[Arrival]) -> None:
+    """Point replies at what they quote: it may have come in the same batch, or since they were first read."""
+    quoted = sends.ids_by_wamid(tx, {(it.team_id, it.quotes) for it in replies if it.quotes})
+    known = [it for it in replies if (it.team_id, it.quotes) in quoted]
+    if known:
+        pairs = [
+            {"team": it.team_id, "reply": it.wamid, "quoted": quoted[it.team_id, it.quotes or ""]}
+            for it in sorted(known, key=lambda it: (it.team_id, it.wamid))
+        ]
+        tx.execute(QUOTE, pairs)
 
 
 def _row(
     it: Arrival,
     contact: Contact | None,
     places: dict[Place, str],
-    quoted: dict[tuple[str, str], str],
     *,
     at: int,
 ) -> dict[str, Any]:
@@ -112,7 +138,6 @@ def _row(
         "status": Status.DELIVERED if inbound else Status.SENT,
         "error": it.error,
         "context": it.context if inbound else it.context or None,
-        "in_reply_to": quoted.get((it.team_id, it.context.get("id") or "")),
         "second": sort_second(it.at),
         "at": it.at,
         "created_at": at,

@@ -220,7 +220,7 @@ def _row(
 def _news(answer: Answered) -> News:
     order = answer.order
     if answer.wamid is None:
-        return News(order.team_id, f"none:{order.id}", Status.FAILED, answer.at, answer.error, order.id)
+        return News(order.team_id, None, Status.FAILED, answer.at, answer.error, order.id)
     return News(order.team_id, answer.wamid, Status.SENT, answer.at, None, order.id)
 
 

@@ -45,10 +45,16 @@ ADVANCE = (
         delivered_at=bindparam("delivered"),
         read_at=bindparam("read"),
         failed_at=bindparam("failed"),
+        updated_at=bindparam("now"),
     )
 )
 
-PARK = every_team.upsert(parked_statuses).on_conflict_do_nothing()
+_park = every_team.upsert(parked_statuses)
+PARK = _park.on_conflict_do_update(  # of each step the earliest moment counts, as in Progress.after
+    index_elements=["wamid", "team_id", "status"],
+    set_={"at": _park.excluded.at},
+    where=_park.excluded.at < parked_statuses.c.at,
+)
 
 UNPARK = (
     every_team.delete(parked_statuses)
@@ -82,12 +88,15 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
         return []
     before = _known(tx, heard)
     after = dict(before)
-    by_wamid = {(it.team_id, it.wamid): it.id for it in before.values() if it.wamid}
+    by_wamid: dict[tuple[str, str | None], str] = {
+        (it.team_id, it.wamid): it.id for it in before.values() if it.wamid
+    }
     parked, happened = [], []
     for news in heard:
         message_id = by_wamid.get((news.team_id, news.wamid)) or _brought_back(news, after)
         if message_id is None:
-            parked.append(_parked(news, at=at))
+            if news.wamid is not None:
+                parked.append(_parked(news, at=at))
             continue
         message = after[message_id]
         moved = message.after(news)
@@ -97,7 +106,7 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
                 happened.append(Event(moved.team_id, f"message.{news.status.name.lower()}", moved.id))
     if parked:
         tx.execute(PARK, parked)
-    _advance(tx, [after[it] for it in after if after[it] is not before[it]])
+    _advance(tx, [after[it] for it in after if after[it] is not before[it]], at=at)
     record(tx, happened, at=at)
     return list(after.values())
 
@@ -123,9 +132,9 @@ def lock(tx: Tx, message_ids: Sequence[str]) -> dict[str, Progress]:
 
 
 def _known(tx: Tx, heard: Sequence[News]) -> dict[str, Progress]:
-    rows = list(tx.all(BY_WAMID, {"wamids": {news.wamid for news in heard}}))
-    known = {row.wamid for row in rows}
-    ours = {news.message_id for news in heard if news.message_id and news.wamid not in known}
+    rows = list(tx.all(BY_WAMID, {"wamids": {news.wamid for news in heard if news.wamid}}))
+    known = {(row.team_id, row.wamid) for row in rows}
+    ours = {it.message_id for it in heard if it.message_id and (it.team_id, it.wamid) not in known}
     if ours:  # an answer of Meta that never reached us, or has not yet
         rows += tx.all(BY_ID, {"ids": ours})
     return {row.id: _progress(row) for row in rows}
@@ -164,7 +173,7 @@ def _parked(news: News, *, at: int) -> dict[str, Any]:
     }
 
 
-def _advance(tx: Tx, moved: Sequence[Progress]) -> None:
+def _advance(tx: Tx, moved: Sequence[Progress], *, at: int) -> None:
     if moved:
         tx.execute(
             ADVANCE,
@@ -178,6 +187,7 @@ def _advance(tx: Tx, moved: Sequence[Progress]) -> None:
                     "delivered": it.delivered_at,
                     "read": it.read_at,
                     "failed": it.failed_at,
+                    "now": at,
                 }
                 for it in sorted(moved)
             ],

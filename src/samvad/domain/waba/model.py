@@ -1,12 +1,14 @@
 """Plugins, accounts and numbers as values. No I/O."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from samvad.kit.errors import BadRequest
 
 EVENTS = ("message", "status", "message_echo", "smb_message_echo", "deliveryStatus")
-LONGEST_URL = 2_000
+LONGEST_URL = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +91,23 @@ def changed_config(config: dict[str, Any], wanted: dict[str, Any]) -> dict[str, 
     if problems:
         raise BadRequest(*problems)
     known = {name: wanted[name] for name in wanted if name in _FIELDS}
-    return config | {name: value or None if name in _URLS else value for name, value in known.items()}
+    return config | {name: value or None if name in URLS else value for name, value in known.items()}
 
 
-_URLS = ("passThroughWebhookUrl", "chakraWebhookUrl")
+_url = re.compile(r"https?://\S+")
+
+URLS = ("passThroughWebhookUrl", "chakraWebhookUrl")
 _SWITCHES = (
     "enableMessageEchoesForPassThroughWebhook",
     "enableSendMessageTemplateEventForPassThroughWebhook",
     "enableChakraWebhook",
 )
-_FIELDS = (*_URLS, *_SWITCHES, "whichChakraWebhookEventsToSend")
+_FIELDS = (*URLS, *_SWITCHES, "whichChakraWebhookEventsToSend")
 
 
 def _problem(name: str, value: Any) -> str | None:
-    if name in _URLS and value not in (None, ""):
-        if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+    if name in URLS and value not in (None, ""):
+        if not isinstance(value, str) or not _is_address(value):
             return f"{name} must be an http(s) URL, or null to clear it; got {value!r:.80}."
         if len(value) > LONGEST_URL:
             return f"{name} is longer than {LONGEST_URL} characters."
@@ -116,6 +120,13 @@ def _problem(name: str, value: Any) -> str | None:
         if unknown:
             return f"{name}: no event is named {unknown[0]!r:.40}; there are {', '.join(EVENTS)}."
     return None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return bool(_url.fullmatch(url) and urlsplit(url).hostname)
+    except ValueError:  # brackets that hold no address
+        return False
 
 
 def config_from(stored: dict[str, Any]) -> PluginConfig:

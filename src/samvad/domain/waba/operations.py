@@ -8,7 +8,7 @@ from typing import Any
 from samvad.domain.context import Context, Resources
 from samvad.domain.events.log import Event, record
 from samvad.domain.waba import queries
-from samvad.domain.waba.model import Connection, PluginConfig, changed_config
+from samvad.domain.waba.model import URLS, Connection, PluginConfig, changed_config
 from samvad.domain.webhooks import queries as endpoints
 from samvad.domain.webhooks.model import names_private_host
 from samvad.kit.errors import BadRequest, Conflict, NotFound
@@ -114,12 +114,13 @@ async def get_config(ctx: Context, plugin_id: str) -> PluginConfig:
 async def update_config(ctx: Context, plugin_id: str, wanted: dict[str, Any]) -> None:
     """Change where a plugin's events go; only what is named changes. Names every problem at once."""
     ctx.must_manage("Changing a plugin's configuration")
-    url = wanted.get("passThroughWebhookUrl")
-    if isinstance(url, str) and names_private_host(url) and not ctx.resources.allow_private_webhooks:
-        raise BadRequest(
-            f"passThroughWebhookUrl leads into a private network ({url:.80}); webhooks go to public addresses. "
-            "To deliver inside your own network, start Samvad with SAMVAD_ALLOW_PRIVATE_WEBHOOKS=1."
-        )
+    if not ctx.resources.allow_private_webhooks:
+        private = [it for it in URLS if isinstance(url := wanted.get(it), str) and names_private_host(url)]
+        if private:
+            raise BadRequest(
+                f"{private[0]} leads into a private network ({wanted[private[0]]:.80}); webhooks go to public "
+                "addresses. To deliver inside your own network, start Samvad with SAMVAD_ALLOW_PRIVATE_WEBHOOKS=1."
+            )
 
     def unit(tx: Tx) -> None:
         if queries.find_plugin(tx, plugin_id) is None:

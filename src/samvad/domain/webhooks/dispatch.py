@@ -28,6 +28,7 @@ from samvad.domain.webhooks.model import (
     sign,
     verdict,
 )
+from samvad.storage import TROUBLE
 
 TIMEOUT_S = 10.0
 CHUNK = 20  # deliveries of one endpoint between two commits: what a crash would repeat at most
@@ -52,7 +53,10 @@ class Dispatcher:
         self._session = open_session(allow_private=self._res.allow_private_webhooks)
         try:
             while not self._closing:
-                await self._serve_ready()
+                try:
+                    await self._serve_ready()
+                except TROUBLE as error:  # what is due stays due
+                    log.warning("webhooks.database_trouble", error=repr(error))
                 await self._res.bells.deliveries.wait(LOOK_EVERY_S)
             await asyncio.gather(*self._serving.values(), return_exceptions=True)
         finally:
@@ -74,6 +78,7 @@ class Dispatcher:
         del self._serving[endpoint_id]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("webhooks.endpoint_failed", endpoint=endpoint_id, error=repr(error))
+            return  # the next look tries again; at once it would fail again
         self._res.bells.deliveries.ring()  # something may have come due meanwhile
 
     async def _serve(self, endpoint: Endpoint) -> None:

@@ -7,7 +7,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
+
+from yarl import URL
 
 SIGNATURE_HEADER = "X-Chakra-Signature-256"
 
@@ -110,7 +111,10 @@ def is_private(address: str) -> bool:
 
 def names_private_host(url: str) -> bool:
     """Whether the URL itself says so; a name that resolves to a private address is found at delivery."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        host = (URL(url).raw_host or "").rstrip(".")  # as the client reads it: １２７.0.0.1 is 127.0.0.1
+    except ValueError:
+        return False  # no address at all: the attempt will say so
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return True
     try:

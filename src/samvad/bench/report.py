@@ -1,0 +1,81 @@
+"""A result for people, and for programs."""
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from samvad.bench.load import Latency
+from samvad.bench.result import Result
+
+WIDTH = 100  # columns, where it is not a terminal that says so
+
+
+def as_json(result: Result) -> bytes:
+    """The result and its verdict `holds`, indented; units stand at the end of the names."""
+    return msgspec.json.format(msgspec.json.encode({"holds": result.holds, **_fields(result)}), indent=2)
+
+
+def show(result: Result, console: Console) -> None:
+    """A table of what was measured, and a sentence on what was lost."""
+    title = f"samvad bench {result.bench}: {result.database}, {_loop(result)}"
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    load, floors, server, verdict = result.load, result.floors, result.server, result.verdict
+
+    table.add_row("acknowledged", f"{load.acknowledged:,}", f"in {load.seconds:.1f} s")
+    if load.refused or load.unanswered or load.posted_again or load.not_begun:
+        refused = ", ".join(f"{count:,} × {status}" for status, count in sorted(load.refused.items()))
+        table.add_row("refused", refused or "0", "")
+        table.add_row("unanswered", f"{load.unanswered:,}", f"{load.posted_again:,} posted again")
+        table.add_row("never begun", f"{load.not_begun:,}", "")
+    table.add_row("acknowledged a second", f"{load.acknowledged_per_s:,.0f}", "")
+    table.add_row("catch-up", f"{result.catch_up_s:.2f} s", "until nothing waited")
+    table.add_row(
+        "sustained a second", f"{result.sustained_per_s:,.0f}", f"{result.share_of_floor:.1%} of the floor"
+    )
+    table.add_row("latency", _latency(load.latency), "p50 / p90 / p99 / max, ms")
+    if result.status_webhooks is not None:
+        table.add_row("status webhooks", _latency(result.status_webhooks), "p50 / p90 / p99 / max, ms")
+        table.add_row("statuses acknowledged", f"{result.status_webhooks_acknowledged:,}", "")
+        table.add_row("accepted by the sandbox", f"{result.sandbox_accepted:,}", "")
+    table.add_section()
+    cost = f"{server.cpu_us_per_acknowledged:,.0f} µs for each acknowledged"
+    table.add_row("server", f"{server.cores_during_load:.2f} cores", cost)
+    table.add_row("server's memory", "–" if server.rss_mb is None else f"{server.rss_mb:,.0f} MB", "")
+    if server.sandbox_cores is not None:
+        table.add_row("sandbox", f"{server.sandbox_cores:.2f} cores", "")
+    table.add_row("generator", f"{load.generator_cores:.2f} cores", f"of {result.machine.cores}")
+    table.add_section()
+    both = f"{floors.bare_asgi_before_per_s:,.0f} before, {floors.bare_asgi_after_per_s:,.0f} after"
+    table.add_row("floor: bare ASGI a second", f"{floors.bare_asgi_per_s:,.0f}", both)
+    table.add_row("floor: fsync a second", f"{floors.fsync_per_s:,.0f}", "4 KiB each")
+    table.add_row("floor: HMAC and JSON a second", f"{floors.hmac_and_json_per_s:,.0f}", "of one body")
+    table.add_section()
+    colour = "green" if not verdict.lost else "red"
+    table.add_row(
+        "lost acknowledged operations",
+        f"[{colour}]{verdict.lost:,}[/{colour}]",
+        f"of {verdict.acknowledged:,}",
+    )
+    table.add_row("doubled", f"{verdict.doubled:,}", "")
+    table.add_row("parked", f"{verdict.parked:,}", "statuses of unknown messages")
+    table.add_row("ambiguous sends", f"{verdict.ambiguous:,}", "named, never repeated")
+    console.print(table)
+    for words in (*verdict.named, *result.problems):
+        console.print(f"[red]{words}[/red]", highlight=False)
+
+
+def _fields(result: Result) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(result, str_keys=True)
+    return fields
+
+
+def _latency(it: Latency) -> str:
+    return f"{it.p50_ms:,.1f} / {it.p90_ms:,.1f} / {it.p99_ms:,.1f} / {it.max_ms:,.1f}"
+
+
+def _loop(result: Result) -> str:
+    how = f"{result.rate:g} a second" if result.rate else f"{result.callers} callers"
+    return f"{how}, the server killed once" if result.killed else how

@@ -1,0 +1,148 @@
+"""The product under load, beside the floors of this machine."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from samvad.bench import ingest as ingesting
+from samvad.bench import report
+from samvad.bench import send as sending
+from samvad.bench.options import Options
+from samvad.bench.result import Result
+from samvad.bench.rig import Place, Tell
+from samvad.cli import app
+from samvad.cli.running import configure_logs
+from samvad.kit.errors import BadRequest
+
+CALLERS = 64
+FEWEST, MOST = 16, 512  # connections of an open loop: what is due waits for one, and the wait counts
+
+bench = typer.Typer(
+    help="Load on loopback against a server and a sandbox of its own; afterwards all of it is gone.",
+    no_args_is_help=True,
+)
+app.add_typer(bench, name="bench")
+
+Callers = Annotated[
+    int | None, typer.Option(help="Connections that each wait for their answer before they ask again.")
+]
+Rate = Annotated[float | None, typer.Option(help="Requests a second by the clock, answered or not.")]
+Database = Annotated[
+    str | None,
+    typer.Option(help="A PostgreSQL server, postgresql://…; the bench makes a database there and drops it."),
+]
+Data = Annotated[
+    Path | None, typer.Option(help="A folder whose disk is measured; a temporary folder is made in it.")
+]
+Json = Annotated[str | None, typer.Option("--json", help="Write the result as JSON to a file; - for stdout.")]
+Kill = Annotated[
+    float | None, typer.Option(help="Kill the server so many seconds into the load, and start it again.")
+]
+
+
+@bench.command("ingest")
+def ingest(
+    seconds: float = 10.0,
+    callers: Callers = None,
+    rate: Rate = None,
+    database: Database = None,
+    data: Data = None,
+    json: Json = None,
+    kill_after: Kill = None,
+) -> None:
+    """Post Meta's webhooks: one inbound text to three statuses. By default 64 callers, as fast as they can."""
+    options = _options(seconds, callers, rate, database, data, kill_after)
+    _run(ingesting.run, options, json)
+
+
+@bench.command("send")
+def send(
+    seconds: float = 20.0,
+    callers: Callers = None,
+    rate: Rate = None,
+    database: Database = None,
+    data: Data = None,
+    json: Json = None,
+    kill_after: Kill = None,
+) -> None:
+    """Send messages, and take three status webhooks for each. By default 500 a second, by the clock."""
+    if rate is None and callers is None:
+        rate = 500.0
+    options = _options(seconds, callers, rate, database, data, kill_after)
+    _run(sending.run, options, json)
+
+
+def _options(
+    seconds: float,
+    callers: int | None,
+    rate: float | None,
+    database: str | None,
+    data: Path | None,
+    kill_after: float | None,
+) -> Options:
+    if callers is not None and rate is not None:
+        raise BadRequest("--callers wait for answers and --rate does not; give one of them.")
+    connections = callers if callers is not None else CALLERS
+    if rate is not None:  # a second's requests at once; more would rest so long that the server hangs up
+        connections = min(MOST, max(FEWEST, round(rate)))
+    place = Place(data.absolute() if data else None, database)
+    return Options(seconds, connections, rate, kill_after_s=kill_after, place=place)
+
+
+def _run(bench: Callable[[Options, Tell], Awaitable[Result]], options: Options, json: str | None) -> None:
+    configure_logs("console")
+    with _progress() as tell:
+        result = _finish(_until_done(bench(options, tell)))
+    if json is not None:
+        written = report.as_json(result).decode() + "\n"
+        if json == "-":
+            typer.echo(written, nl=False)
+        else:
+            Path(json).write_text(written, encoding="utf-8")
+    if json != "-":
+        terminal = Console()
+        report.show(result, terminal if terminal.is_terminal else Console(width=report.WIDTH))
+    if not result.holds:
+        raise typer.Exit(1)
+
+
+async def _until_done(work: Awaitable[Result]) -> Result:
+    """Also when we are asked to end, the processes we started are ended first."""
+    this = asyncio.current_task()
+    assert this is not None
+    with contextlib.suppress(NotImplementedError):  # not offered on every platform
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    return await work
+
+
+def _finish(work: Coroutine[Any, Any, Result]) -> Result:
+    """On the loop the server runs on too, where there is one for this platform."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+@contextlib.contextmanager
+def _progress() -> Any:
+    """What happens, on stderr; drawn only when something is told, since drawing takes processor time too."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("", total=None)
+
+        def tell(what: str, part: float | None) -> None:
+            progress.update(
+                task, description=what, total=None if part is None else 1.0, completed=part or 0.0
+            )
+            progress.refresh()
+
+        yield tell
