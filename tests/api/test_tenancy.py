@@ -1,0 +1,119 @@
+"""Two teams on one server: to each of them the other does not exist."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from samvad.domain.waba import operations as waba
+from samvad.domain.waba.model import Connection
+from samvad.kit.errors import Conflict
+from tests.api.asking import ACCOUNTS, DELIVERIES, LIST, NUMBERS, second_team, sentence, writing_to
+from tests.contract import police
+from tests.harness import BUSINESS, OTHER_BUSINESS, PERSON, Product, Receiver, until
+
+HI = {"messaging_product": "whatsapp", "to": PERSON, "type": "text", "text": {"body": "hi"}}
+
+
+async def test_a_team_sees_nothing_of_another_through_any_operation(
+    product: Product, receiver: Receiver
+) -> None:
+    ada, (babbage, client) = product.team, await second_team(product)
+    where = {"passThroughWebhookUrl": receiver.url}
+    await product.api.post(product.plugin("update-config"), json=where)
+    await product.customer_writes("for Ada only")
+    await until(product.listed)
+    upload = await product.api.post(
+        product.plugin("upload-public-media"), files={"file": ("a.txt", b"Ada's")}
+    )
+    (delivery, *_) = await until(lambda: _data(product.api, DELIVERIES))
+    template = {"whatsappPhoneNumberId": ada.phone_number_id, "templateName": "hello_world"}
+    theirs = {"whatsappPhoneNumberId": babbage.phone_number_id, "templateName": "hello_world"}
+
+    def their(path: str) -> str:
+        return product.plugin(path, babbage.plugin_id)
+
+    refused: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", product.plugin(f"api/v25.0/{ada.phone_number_id}/messages"), {"json": HI}),
+        ("POST", product.plugin(f"api/v25.0/{babbage.phone_number_id}/messages"), {"json": HI}),
+        ("POST", their(f"api/v25.0/{ada.phone_number_id}/messages"), {"json": HI}),
+        ("POST", product.plugin(f"phoneNumber/{PERSON}/send-template-message"), {"json": template}),
+        ("POST", product.plugin(f"phoneNumber/{PERSON}/send-template-message"), {"json": theirs}),
+        ("POST", their(f"phoneNumber/{PERSON}/send-template-message"), {"json": template}),
+        ("POST", product.plugin(f"process/phoneNumber/{PERSON}/send-template-message"), {"json": template}),
+        ("POST", product.plugin("upload-public-media"), {"files": {"file": ("a.txt", b"x")}}),
+        ("GET", f"{NUMBERS}?pluginId={ada.plugin_id}", {}),
+        ("GET", f"{NUMBERS}/{ada.phone_number_id}", {}),
+        ("GET", f"{ACCOUNTS}?pluginId={ada.plugin_id}", {}),
+        ("GET", product.plugin("config"), {}),
+        ("POST", product.plugin("update-config"), {"json": {"passThroughWebhookUrl": None}}),
+        ("POST", writing_to(ada.phone_number_id), {"json": {"from": PERSON, "text": "hi"}}),
+        ("GET", f"{DELIVERIES}/{delivery['id']}", {}),
+        ("POST", f"{DELIVERIES}/{delivery['id']}/replay", {}),
+    ]
+    lists = {
+        NUMBERS: [babbage.phone_number_id],
+        ACCOUNTS: [babbage.waba_id],
+        DELIVERIES: [],
+    }
+    everyones = {
+        "health",
+        "show_public_media",
+        "show_contract",
+        "verify_meta_webhook",
+        "receive_meta_webhook",
+    }
+    asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries"}
+
+    async with client:
+        for method, path, body in refused:
+            reply = await client.request(method, path, **body)
+            words = sentence(reply, 404)
+            assert "not found" in words, f"{method} {path}"
+            assert words == "Plugin not found" or ada.plugin_id not in path, f"{method} {path}: {words}"
+            found = police.contract().find(method, path.partition("?")[0])
+            assert found is not None
+            asked.add(found[0].id)
+        for path, ids in lists.items():
+            assert [it["id"] for it in await _data(client, path)] == ids
+        assert await product.listed(client=client) == []
+        assert (await client.get(upload.json()["_data"]["publicMediaUrl"])).content == b"Ada's"
+        config = (await client.get(product.plugin("config", babbage.plugin_id))).json()["_data"]
+        assert config["passThroughWebhookUrl"] is None
+
+    assert asked == {it.id for it in police.contract().operations} - everyones, "an operation is not asked"
+    kept = (await product.api.get(product.plugin("config"))).json()["_data"]
+    assert kept["passThroughWebhookUrl"] == receiver.url
+    assert [it["text"] for it in await product.listed()] == ["for Ada only"]
+
+
+async def test_two_teams_share_a_person_but_never_a_number(product: Product) -> None:
+    babbage, client = await second_team(product)
+
+    for number, words in ((product.team.phone_number_id, "to Ada"), (babbage.phone_number_id, "to Charles")):
+        message = {"type": "text", "text": {"body": words}, "phone_number_id": number}
+        await product.customer_sends(message)
+
+    async with client:
+        (ours,) = await until(product.listed)
+        (theirs,) = await until(lambda: product.listed(client=client))
+    assert (ours["text"], theirs["text"]) == ("to Ada", "to Charles")
+    for relation in ("team", "chat", "plugin", "contact"):
+        assert ours[relation] != theirs[relation], relation
+
+    secrets = BUSINESS.access_token, BUSINESS.app_secret
+    number, sister = (it.id for it in BUSINESS.phone_numbers)
+
+    for wanted in (number, sister):  # the sister is nobody's yet, but her WABA is Ada's
+        with pytest.raises(Conflict, match="another team"):
+            await waba.connect(product.app.res, babbage.id, Connection(BUSINESS.waba_id, wanted, *secrets))
+
+    numbers = [it["id"] for it in await _data(product.api, NUMBERS)]
+    assert numbers == [number]
+    assert OTHER_BUSINESS.waba_id not in str(await _data(product.api, ACCOUNTS))
+    assert (await product.api.post(LIST, json={"customerPhoneNumber": PERSON})).status_code == 200
+
+
+async def _data(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await client.get(path)).json()["_data"]
+    return found

@@ -1,0 +1,3 @@
+from tests.domain.quick import live, small
+
+__all__ = ["live", "small"]
