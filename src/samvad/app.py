@@ -29,6 +29,7 @@ from samvad.storage.schema import migrate
 from samvad.whatsapp.cloud_api import CloudApi
 
 KEEP_PROMISES_MS = 24 * 60 * 60 * 1000
+KEEP_PARKED_MS = 14 * 24 * 60 * 60 * 1000  # Meta repeats a webhook for seven days
 UNANSWERED_AFTER_MS = 60_000  # past the upstream time-out: nobody waits for the answer any more
 NAMED_AT_ONCE = 100
 
@@ -122,6 +123,11 @@ class App:
                 "promises.forget",
                 600.0,
                 lambda: write(sends.forget_promises, before=clock() - KEEP_PROMISES_MS),
+            ),
+            Recurring(
+                "statuses.forget_parked",
+                3600.0,
+                lambda: write(statuses.forget_parked, before=clock() - KEEP_PARKED_MS),
             ),
             Recurring("sends.name_unanswered", 300.0, self.name_unanswered),
         ]

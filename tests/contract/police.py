@@ -35,6 +35,7 @@ from jsonschema_rs import Draft202012Validator, ValidationError, ValidationError
 
 CONTRACT = Path(__file__).parents[2] / "contract" / "openapi.yaml"
 
+JSON = "application/json"
 METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 STRANGERS_MAY_GET = frozenset({401, 404, 405})
 # The sandbox is a Cloud API of its own: Meta's contract, not ours.
@@ -136,9 +137,7 @@ def _strangers_problems(reply: httpx.Response) -> Iterator[str]:
     if reply.status_code not in STRANGERS_MAY_GET:
         yield "reply: what is not in the contract must be answered 404 or 405"
     else:
-        yield from _body_problems(
-            "reply", reply.headers, reply.content, {"application/json": contract().error_reply}
-        )
+        yield from _body_problems("reply", reply.headers, reply.content, {JSON: contract().error_reply})
         yield from _message_problems(reply)
 
 
@@ -203,6 +202,8 @@ def _body_problems(
             yield f"{side}: there is a body, and none is declared"
         return
     media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if side == "request" and set(contents) == {JSON}:
+        media_type = JSON  # read whatever it is called, see the contract's introduction
     declared = next((range_ for range_ in _ranges(media_type) if range_ in contents), None)
     if declared is None:
         sent = media_type or "missing"
@@ -240,7 +241,7 @@ def _parsed(media_type: str, headers: httpx.Headers, content: bytes) -> Any:
     if media_type == "multipart/form-data":
         return _form(headers["Content-Type"], content)
     text = content.decode("utf-8")
-    return json.loads(text, parse_constant=_no_such_number) if media_type == "application/json" else text
+    return json.loads(text, parse_constant=_no_such_number) if media_type == JSON else text
 
 
 def _form(content_type: str, content: bytes) -> dict[str, str]:

@@ -81,16 +81,19 @@ class Call:
         return await read_body(self.scope, self.receive, limit)
 
     async def json(self) -> dict[str, Any]:
-        """The body as an object. Raises BadRequest that says what is wrong with it, TooLarge."""
-        if (self.header(b"content-type") or "").partition(";")[0].strip().lower() != "application/json":
-            raise BadRequest("Send JSON, and say so: `Content-Type: application/json`.")
+        """The body as an object. Raises BadRequest that says what is wrong with it, TooLarge.
+
+        JSON is read whatever it is called: `curl -d` calls everything a form, and means no harm by it.
+        """
         raw = await self.body()
         try:
             if raw.count(b"[") + raw.count(b"{") > DEEPEST_JSON and _depth(raw) > DEEPEST_JSON:
                 raise BadRequest(f"The JSON is nested deeper than {DEEPEST_JSON} levels.")
             value = _decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadRequest(f"The body is not valid JSON: {error}") from None
+            called = self.header(b"content-type") or ""
+            hint = "" if "json" in called.lower() else " Send it with `Content-Type: application/json`."
+            raise BadRequest(f"The body is not valid JSON: {error}.{hint}") from None
         if not isinstance(value, dict):
             raise BadRequest('The body must be a JSON object, like {"key": "value"}.')
         if b"\\u0000" in raw and _holds_nul(value):

@@ -112,14 +112,16 @@ def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> int:
     statuses.apply(tx, reading.news, at=at)
     for team_id, waba_ids in reading.stale_templates.items():
         waba.forget_templates_synced(tx, team_id=team_id, waba_ids=waba_ids)
-    deliveries = webhooks.add_for_inbound(tx, [(row.id, row.plugin_id) for row in rows], at=at)
+    deliveries = webhooks.add_for_inbound(
+        tx, [(row.id, row.plugin_id, row.received_at) for row in rows], at=at
+    )
     inbound.mark_folded(tx, [row.id for row in rows], reading.marks(), at=at)
     return deliveries
 
 
 def keep_marked(tx: Tx, row: Any, mark: Mark, *, at: int) -> None:
     """Give an event up for now; the customer's endpoint gets its bytes all the same."""
-    webhooks.add_for_inbound(tx, [(row.id, row.plugin_id)], at=at)
+    webhooks.add_for_inbound(tx, [(row.id, row.plugin_id, row.received_at)], at=at)
     inbound.mark_folded(tx, [row.id], [mark], at=at)
 
 

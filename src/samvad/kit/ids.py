@@ -1,6 +1,10 @@
 """Ids that sort by age: UUIDv7."""
 
+import re
+
 import uuid_utils
+
+_shape = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def new_id() -> str:
@@ -10,4 +14,4 @@ def new_id() -> str:
 
 def is_id(value: str) -> bool:
     """Whether this could be one of our ids, so that a stranger's text never reaches a query as one."""
-    return len(value) == 36 and value.count("-") == 4
+    return _shape.fullmatch(value) is not None

@@ -34,7 +34,11 @@ KEEP = every_team.upsert(inbound_events).on_conflict_do_nothing()
 
 UNFOLDED = (
     every_team.select(
-        inbound_events.c.id, inbound_events.c.team_id, inbound_events.c.plugin_id, inbound_events.c.body
+        inbound_events.c.id,
+        inbound_events.c.team_id,
+        inbound_events.c.plugin_id,
+        inbound_events.c.body,
+        inbound_events.c.received_at,
     )
     .where(inbound_events.c.folded_at.is_(None))
     .order_by(inbound_events.c.id)

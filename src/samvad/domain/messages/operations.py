@@ -22,6 +22,9 @@ from samvad.whatsapp.errors import Refusal
 
 log = structlog.get_logger(__name__)
 
+PASSED_ON = (400, 401, 403, 404, 409, 413, 429)
+"""Refusals of Meta whose status our own contract knows; others are a 400."""
+
 LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 
@@ -43,6 +46,7 @@ async def send(
     (Meta did not answer: the message stays `sending` and is never sent again by us), Conflict (the
     idempotency key), Unavailable.
     """
+    _check_key(idempotency_key)
     if "status" in payload:
         await _tell(ctx, sender, payload, version=version)
         return None
@@ -84,6 +88,7 @@ async def send_template(
     Every variable is checked against the template before Meta is asked. Raises as `send` does, and
     BadRequest naming each variable that is missing or unknown.
     """
+    _check_key(idempotency_key)
     template, filled = await templates.fill(ctx, sender, name=name, language=language, values=values)
     payload = {
         "messaging_product": "whatsapp",
@@ -202,11 +207,14 @@ def _recipient(payload: dict[str, Any]) -> Identity | None:
     return identity_of(bsuid) if isinstance(bsuid, str) and 0 < len(bsuid) <= 200 else None
 
 
+def _check_key(key: str | None) -> None:
+    if key is not None and not 0 < len(key) <= LONGEST_KEY:
+        raise errors.BadRequest(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters; got {len(key)}.")
+
+
 def _promise(key: str | None, sender: Sender, what: str, payload: dict[str, Any]) -> Promise | None:
     if key is None:
         return None
-    if not 0 < len(key) <= LONGEST_KEY:
-        raise errors.BadRequest(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters; got {len(key)}.")
     said = msgspec.json.encode([sender.phone_number_id, what, payload])
     return Promise(key, hashlib.sha256(said).hexdigest())
 
@@ -225,7 +233,9 @@ def _error_context(refusal: Refusal) -> dict[str, Any]:
 
 def _refused(refusal: Refusal) -> errors.Refused:
     """Meta's own status for a no; a trouble of Meta's is a bad gateway to our caller."""
-    status = refusal.status if 400 <= refusal.status < 500 else 502
+    if refusal.status >= 500:
+        return errors.Refused(refusal.text, status=502, error=refusal.error)
+    status = refusal.status if refusal.status in PASSED_ON else 400
     return errors.Refused(refusal.text, status=status, error=refusal.error)
 
 

@@ -45,7 +45,6 @@ ADVANCE = (
         delivered_at=bindparam("delivered"),
         read_at=bindparam("read"),
         failed_at=bindparam("failed"),
-        updated_at=bindparam("now"),
     )
 )
 
@@ -67,6 +66,8 @@ UNPARK = (
         parked_statuses.c.error,
     )
 )
+
+OLD_PARKED = every_team.delete(parked_statuses).where(parked_statuses.c.parked_at < bindparam("before"))
 
 PARKED_AND_KNOWN = (
     every_team.select(parked_statuses.c.wamid)
@@ -106,7 +107,7 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
                 happened.append(Event(moved.team_id, f"message.{news.status.name.lower()}", moved.id))
     if parked:
         tx.execute(PARK, parked)
-    _advance(tx, [after[it] for it in after if after[it] is not before[it]], at=at)
+    _advance(tx, [after[it] for it in after if after[it] is not before[it]])
     record(tx, happened, at=at)
     return list(after.values())
 
@@ -124,6 +125,14 @@ def sweep_parked(tx: Tx, *, at: int) -> int:
     if wamids:
         unpark(tx, wamids, at=at)
     return len(wamids)
+
+
+def forget_parked(tx: Tx, *, before: int) -> int:
+    """Drop what was parked before then: messages another system sent from the number never come here.
+
+    Their webhooks are still kept as inbound events.
+    """
+    return tx.execute(OLD_PARKED, {"before": before}).rowcount
 
 
 def lock(tx: Tx, message_ids: Sequence[str]) -> dict[str, Progress]:
@@ -173,7 +182,7 @@ def _parked(news: News, *, at: int) -> dict[str, Any]:
     }
 
 
-def _advance(tx: Tx, moved: Sequence[Progress], *, at: int) -> None:
+def _advance(tx: Tx, moved: Sequence[Progress]) -> None:
     if moved:
         tx.execute(
             ADVANCE,
@@ -187,7 +196,6 @@ def _advance(tx: Tx, moved: Sequence[Progress], *, at: int) -> None:
                     "delivered": it.delivered_at,
                     "read": it.read_at,
                     "failed": it.failed_at,
-                    "now": at,
                 }
                 for it in sorted(moved)
             ],

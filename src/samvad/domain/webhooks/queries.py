@@ -12,7 +12,9 @@ from samvad.kit.ids import new_id
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
-ACTIVE = every_team.select(endpoints.c.id, endpoints.c.team_id, endpoints.c.plugin_id).where(
+ACTIVE = every_team.select(
+    endpoints.c.id, endpoints.c.team_id, endpoints.c.plugin_id, endpoints.c.created_at
+).where(
     among(endpoints.c.plugin_id, "plugins"), endpoints.c.is_active, endpoints.c.format == bindparam("format")
 )
 
@@ -82,12 +84,12 @@ def set_endpoint(tx: Tx, *, plugin_id: str, format: str, url: str | None, at: in
         tx.execute(change.values(is_active=True, url=url, failures=0, rests_until_at=None, updated_at=at))
 
 
-def add_for_inbound(tx: Tx, inbound: Sequence[tuple[int, str]], *, at: int) -> int:
-    """One delivery of each inbound event (its id and plugin) for each endpoint that wants Meta's bytes.
+def add_for_inbound(tx: Tx, inbound: Sequence[tuple[int, str, int]], *, at: int) -> int:
+    """One delivery of each inbound event (its id, plugin and arrival) for each endpoint that wants Meta's bytes.
 
-    Folding an event again adds none.
+    Folding an event again adds none, and an endpoint hears nothing of the time before it was set.
     """
-    active = tx.all(ACTIVE, {"plugins": {plugin for _, plugin in inbound}, "format": "meta"})
+    active = tx.all(ACTIVE, {"plugins": {plugin for _, plugin, _ in inbound}, "format": "meta"})
     by_plugin = {row.plugin_id: row for row in active}
     rows = [
         {
@@ -101,8 +103,8 @@ def add_for_inbound(tx: Tx, inbound: Sequence[tuple[int, str]], *, at: int) -> i
             "created_at": at,
             "updated_at": at,
         }
-        for event_id, plugin in inbound
-        if (endpoint := by_plugin.get(plugin))
+        for event_id, plugin, received_at in inbound
+        if (endpoint := by_plugin.get(plugin)) and received_at >= endpoint.created_at
     ]
     if rows:
         tx.execute(ADD, rows)
