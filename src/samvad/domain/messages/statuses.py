@@ -135,11 +135,6 @@ def forget_parked(tx: Tx, *, before: int) -> int:
     return tx.execute(OLD_PARKED, {"before": before}).rowcount
 
 
-def lock(tx: Tx, message_ids: Sequence[str]) -> dict[str, Progress]:
-    """These messages as they stand, and nobody else changes them until the commit."""
-    return {row.id: _progress(row) for row in tx.all(BY_ID, {"ids": message_ids})}
-
-
 def _known(tx: Tx, heard: Sequence[News]) -> dict[str, Progress]:
     rows = list(tx.all(BY_WAMID, {"wamids": {news.wamid for news in heard if news.wamid}}))
     known = {(row.team_id, row.wamid) for row in rows}

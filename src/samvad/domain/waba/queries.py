@@ -52,10 +52,6 @@ def add_plugin(tx: Tx, row: dict[str, Any]) -> None:
     tx.execute(tx.insert(plugins), row)
 
 
-def plugins_oldest_first(tx: Tx) -> list[Plugin]:
-    return [as_plugin(row) for row in tx.all(tx.select(plugins).order_by(plugins.c.created_at, plugins.c.id))]
-
-
 def find_sender(tx: Tx, phone_number_id: str) -> Row[Any] | None:
     return tx.first(
         tx.select(phone_numbers, phone_numbers.c.waba_id, plugins.c.id, plugins.c.access_token_sealed)
