@@ -9,12 +9,13 @@ import structlog
 from samvad.domain.contacts.model import Identity
 from samvad.domain.context import Resources
 from samvad.domain.inbound import queries as inbound
+from samvad.domain.inbound.model import AccountNews
 from samvad.domain.inbound.queries import Mark
 from samvad.domain.messages import receiving, statuses
 from samvad.domain.messages.model import HEARD, News
 from samvad.domain.messages.receiving import Arrival
+from samvad.domain.templates import news as template_news
 from samvad.domain.waba import discovery
-from samvad.domain.waba import queries as waba
 from samvad.domain.webhooks import queries as webhooks
 from samvad.kit.ids import is_id
 from samvad.storage import TROUBLE, Tx
@@ -25,13 +26,6 @@ from samvad.whatsapp.webhooks import Echo, Other, Problem, Received, StatusNews,
 BATCH = 200  # bodies in one unit: it bounds how long the loop is held
 LOOK_EVERY_S = 1.0
 GATHER_S = 0.02  # let a batch grow: a fold of many costs little more than a fold of one
-
-STALE_TEMPLATES = (
-    "message_template_status_update",
-    "message_template_quality_update",
-    "message_template_components_update",
-    "template_category_update",
-)
 
 log = structlog.get_logger(__name__)
 
@@ -110,8 +104,7 @@ def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> int:
     reading.keep_to_own_numbers(discovery.owners(tx, reading.numbers(), at=at))
     receiving.receive(tx, reading.arrivals, at=at)
     statuses.apply(tx, reading.news, at=at)
-    for team_id, waba_ids in reading.stale_templates.items():
-        waba.forget_templates_synced(tx, team_id=team_id, waba_ids=waba_ids)
+    template_news.apply(tx, reading.account_news, at=at)
     deliveries = webhooks.add_for_inbound(
         tx, [(row.id, row.plugin_id, row.received_at) for row in rows], at=at
     )
@@ -132,7 +125,7 @@ class Reading:
         self.at = at
         self.arrivals: list[Arrival] = []
         self.news: list[News] = []
-        self.stale_templates: dict[str, set[str]] = {}
+        self.account_news: list[AccountNews] = []
         self._problems: dict[int, list[str]] = {}
         self._kept: dict[int, list[str]] = {}
         self._places: dict[tuple[str, str], tuple[str, str]] = {}
@@ -144,7 +137,7 @@ class Reading:
         except Unreadable as error:
             self._problems.setdefault(event_id, []).append(str(error))
             return
-        for it in said:
+        for place, it in enumerate(said):
             match it:
                 case StatusNews():
                     self._status(event_id, team_id, it)
@@ -153,10 +146,14 @@ class Reading:
                     self.arrivals.append(_arrival(it, team_id, plugin_id, "INBOUND", self.at))
                 case Echo():
                     self._echo(event_id, team_id, plugin_id, it)
-                case Other():
-                    self._kept.setdefault(event_id, []).append(it.field)
-                    if it.field in STALE_TEMPLATES:
-                        self.stale_templates.setdefault(team_id, set()).add(it.waba_id)
+                case Other(waba_id, field, phone_number_id, moment, value):
+                    self._kept.setdefault(event_id, []).append(field)
+                    when = moment if moment is not None else self.at
+                    self.account_news.append(
+                        AccountNews(
+                            event_id, place, team_id, plugin_id, waba_id, phone_number_id, field, when, value
+                        )
+                    )
                 case Problem(where, why, _):
                     self._problems.setdefault(event_id, []).append(f"{where}: {why}")
 
