@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
+import msgspec
+
 from samvad.sandbox.errors import GraphError, parameter, parameter_is_required, unexpected_key
 from samvad.sandbox.model import Json
 
 MediaExists = Callable[[str], bool]
 
+_decode = msgspec.json.Decoder().decode
 _LINK = re.compile(r"https?://[^\s]+$", re.IGNORECASE)
 
 
@@ -78,3 +81,14 @@ def media(value: Any, path: str, extra: Collection[str], exists: MediaExists) ->
     optional_text(asset.get("caption"), f"{path}['caption']", 1024)
     optional_text(asset.get("filename"), f"{path}['filename']", 240)
     return asset
+
+
+def decode_object(body: bytes) -> Json:
+    """A JSON object; anything else is an invalid parameter to Meta."""
+    try:
+        value = _decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise GraphError(100, "The request body is not valid JSON.") from None
+    if not isinstance(value, dict):
+        raise GraphError(100, "The request body must be a JSON object.")
+    return value

@@ -58,6 +58,18 @@ HTTP_AND_TITLE: dict[int, tuple[int, str]] = {
     131062: (400, "BSUID recipient not supported for this message"),
     131063: (400, "Marketing templates disabled on Cloud API for this WABA"),
     131064: (400, "Business messaging limit reached"),
+    131201: (400, "Some participants could not be changed"),
+    131202: (400, "Duplicate participant"),
+    131204: (400, "Participant limit reached"),
+    131207: (400, "Group suspended"),
+    131208: (400, "Group rate limit hit"),
+    131209: (400, "Group picture is not valid"),
+    131210: (400, "Group picture cannot be read"),
+    131211: (400, "Too many groups"),
+    131212: (400, "Participant is not in the group"),
+    131213: (400, "Join request does not exist"),
+    131214: (400, "Group creation is off"),
+    131215: (400, "Not eligible for groups"),
     132000: (400, "Number of parameters does not match the expected number of params"),
     132001: (404, "Template name does not exist in the translation"),
     132005: (400, "Translated text too long"),
@@ -99,6 +111,9 @@ HTTP_AND_TITLE: dict[int, tuple[int, str]] = {
     138015: (400, "Calling cannot be enabled"),
     138017: (400, "Permission request not needed"),
     138018: (400, "Calling cannot be enabled"),
+    138019: (400, "Call setup failed"),
+    138020: (400, "Call relay failed"),
+    138021: (400, "No media received from the business"),
     139000: (400, "Blocked by integrity"),
     139001: (400, "Flow cannot be updated"),
     139002: (400, "Flow cannot be published"),
@@ -109,6 +124,7 @@ HTTP_AND_TITLE: dict[int, tuple[int, str]] = {
     139102: (400, "Block list concurrent update"),
     139103: (400, "Block list internal error"),
     147001: (400, "Username not available"),
+    147002: (400, "Account not eligible for a username"),
     200005: (400, "Template insights unavailable"),
     200006: (400, "Template insights cannot be disabled"),
     200007: (400, "Template insights are not enabled"),
@@ -133,6 +149,7 @@ class GraphError(Exception):
         http: int | None = None,
         kind: str = "OAuthException",
         subcode: int | None = None,
+        beside: dict[str, Any] | None = None,
     ) -> None:
         usual_http, title = HTTP_AND_TITLE.get(code, (400, "Something went wrong"))
         super().__init__(message or f"(#{code}) {title}")
@@ -141,6 +158,7 @@ class GraphError(Exception):
         self.http = http or usual_http
         self.kind = kind
         self.subcode = subcode
+        self.beside = beside or {}  # what is answered next to the error, where a call succeeded in part
 
     def body(self, trace: str) -> bytes:
         """The JSON body, slashes escaped as Graph does."""
@@ -152,7 +170,7 @@ class GraphError(Exception):
         if self.code in TRANSIENT:
             error["is_transient"] = True
         error["fbtrace_id"] = trace
-        return json.dumps({"error": error}, separators=(",", ":")).replace("/", "\\/").encode()
+        return json.dumps({**self.beside, "error": error}, separators=(",", ":")).replace("/", "\\/").encode()
 
     def challenge(self) -> bytes:
         """The WWW-Authenticate header Graph sends with every refusal."""

@@ -2,11 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from samvad.sandbox import accounts, media_calls, subscriptions
+from samvad.sandbox import (
+    accounts,
+    blocklist,
+    conversation_tools,
+    encryption,
+    media_calls,
+    number_settings,
+    profile,
+    subscriptions,
+)
 from samvad.sandbox.errors import GraphError, unknown_object
 from samvad.sandbox.model import Json
 from samvad.sandbox.nodes import Call
@@ -16,9 +26,18 @@ from samvad.sandbox.world import World
 API_VERSION = "v26.0"
 ATTACHMENTS = "whatsapp_business/attachments"
 
-_PATH = re.compile(r"(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32})(?:/([a-z_]+))?/?")
+_PATH = re.compile(r"(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32})(?:/([a-z_]+)(?:/(\w{1,64}))?)?/?")
 _ACCOUNT_CALLS = accounts.ACCOUNT_CALLS | subscriptions.ACCOUNT_CALLS
-_NUMBER_CALLS = accounts.NUMBER_CALLS | subscriptions.NUMBER_CALLS | media_calls.NUMBER_CALLS
+_NUMBER_CALLS = (
+    accounts.NUMBER_CALLS
+    | subscriptions.NUMBER_CALLS
+    | media_calls.NUMBER_CALLS
+    | number_settings.NUMBER_CALLS
+    | encryption.NUMBER_CALLS
+    | profile.NUMBER_CALLS
+    | blocklist.NUMBER_CALLS
+    | conversation_tools.NUMBER_CALLS
+)
 
 
 async def answer(world: World, request: Request, path: str) -> Response:
@@ -38,7 +57,10 @@ async def _call(call: Call, path: str) -> Json:
     match = _PATH.fullmatch(path)
     if match is None:
         raise GraphError(2500, message=f"Unknown path components: /{path}")
-    node, key = match[1], (call.request.method, match[2] or "")
+    node, edge = match[1], match[2] or ""
+    if match[3]:
+        call, edge = replace(call, leaf=match[3]), f"{edge}/*"
+    key = (call.request.method, edge)
     world = call.world
     if (account := world.accounts.get(node)) in call.accounts and account and key in _ACCOUNT_CALLS:
         return await _ACCOUNT_CALLS[key](call, account)

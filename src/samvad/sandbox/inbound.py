@@ -5,6 +5,7 @@ import binascii
 from functools import partial
 from typing import Any
 
+from samvad.sandbox.blocklist import is_blocked
 from samvad.sandbox.errors import status_error
 from samvad.sandbox.media import INBOUND_LIVES_S, MAX_UPLOAD
 from samvad.sandbox.model import Json, Message
@@ -77,6 +78,10 @@ def receive(world: World, digits: str, given: Json) -> tuple[Message, Json]:
         status="delivered",
         media_id=content.get("id") if kind in MEDIA_KINDS and isinstance(content, dict) else None,
     )
+    if is_blocked(world, number, digits):
+        message.status = ""  # it stays with one tick on the phone, and the business hears nothing
+        world.keep(message)
+        return message, sent
     world.keep(message)
     world.counts.received += 1
     if kind != "system":  # a notice of WhatsApp, and no word of the customer's

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from samvad.sandbox.errors import GraphError, parameter
+from samvad.sandbox.checks import decode_object
+from samvad.sandbox.errors import GraphError, parameter, parameter_is_required
 from samvad.sandbox.model import Json
-from samvad.sandbox.sends import decode_object
-from samvad.sandbox.world import Accounts, World
+from samvad.sandbox.world import Account, Accounts, Number, World
 
 DEFAULT_PAGE, MAX_PAGE = 25, 1_000
 MAX_BODY = 1024 * 1024
@@ -27,6 +27,7 @@ class Call:
     world: World
     request: Request
     accounts: Accounts
+    leaf: str = ""  # the third part of the path, such as the code in message_qrdls/{code}
 
     @property
     def query(self) -> dict[str, str]:
@@ -52,6 +53,19 @@ class Call:
             return await self.request.form(max_files=2, max_fields=50)
         except Exception as error:  # python-multipart and Starlette raise several unrelated types here
             raise GraphError(100, f"The form cannot be read: {error}") from None
+
+
+AccountCalls = dict[tuple[str, str], Callable[[Call, Account], Awaitable[Json]]]
+NumberCalls = dict[tuple[str, str], Callable[[Call, Number], Awaitable[Json]]]
+
+
+def must_be_whatsapp(given: Json) -> None:
+    """Refuse a body without `messaging_product: whatsapp`."""
+    product = given.get("messaging_product")
+    if product is None:
+        raise parameter_is_required("messaging_product")
+    if product != "whatsapp":
+        raise GraphError(100, message="(#100) Param messaging_product must be one of {WHATSAPP}.")
 
 
 def pick(whole: Json, wanted: str | None, default: Collection[str], node_type: str) -> Json:

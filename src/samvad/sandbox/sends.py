@@ -7,9 +7,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
-import msgspec
-
-from samvad.sandbox import checks, interactive, templates
+from samvad.sandbox import checks, gates, interactive, templates
 from samvad.sandbox.errors import GraphError, parameter, parameter_is_required, unknown_object
 from samvad.sandbox.media import NotFetched, misfit
 from samvad.sandbox.model import Json, Message
@@ -30,7 +28,6 @@ _JSON = (b"content-type", b"application/json; charset=UTF-8")
 _TO_DIGITS = str.maketrans("", "", "+-() .")
 _USER_ID = re.compile(r"[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$")
 _INBOUND_ONLY = ("button", "order", "system", "unsupported", "unknown", "edit", "revoke", "request_welcome")
-_decode = msgspec.json.Decoder().decode
 
 
 class Disconnected(Exception):
@@ -61,7 +58,7 @@ class Sends:
             number = world.numbers.get(number_id)
             if number is None or number.account not in accounts:
                 raise unknown_object("post", number_id)
-            payload = decode_object(await read_body(receive))
+            payload = checks.decode_object(await read_body(receive))
             if "status" in payload:
                 reply = self._mark_read(number, payload)
             else:
@@ -98,6 +95,7 @@ class Sends:
         settings = world.settings
         kind, template = self._check(number.account, payload)
         digits, bsuid, given, group = self._recipient(number, payload, template)
+        gates.check(world, number, payload, digits)
         if settings.throughput_per_s and not world.pace.number_may(
             number.id, settings.throughput_per_s, world.clock()
         ):
@@ -372,17 +370,6 @@ async def read_body(receive: Receive) -> bytes:
     if event["type"] == "http.disconnect":
         raise Disconnected
     return body
-
-
-def decode_object(body: bytes) -> Json:
-    """A JSON object; anything else is an invalid parameter to Meta."""
-    try:
-        value = _decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise GraphError(100, "The request body is not valid JSON.") from None
-    if not isinstance(value, dict):
-        raise GraphError(100, "The request body must be a JSON object.")
-    return value
 
 
 async def refuse(world: World, send: Send, error: GraphError) -> None:

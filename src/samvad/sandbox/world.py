@@ -4,6 +4,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from samvad.sandbox.default_templates import default_templates
 from samvad.sandbox.deliveries import Deliveries
@@ -19,6 +20,8 @@ WINDOW_S = 24 * 3600
 MAX_MESSAGES = 100_000
 MAX_MESSAGES_PER_PHONE = 1_000
 MAX_PHONES = 200_000
+
+Area = TypeVar("Area")
 
 
 class Account:
@@ -120,6 +123,7 @@ class World:
         self.refusals: list[Refusal] = []
         self.counts = SendCounts()
         self.pace = Pace()
+        self._areas: dict[type[Any], Any] = {}
 
     def reset(self) -> None:
         """Forget phones, messages, media, refusals, settings, the log and the counters.
@@ -131,6 +135,13 @@ class World:
         self.media.forget()
         self.settings = self.initial_settings
         self._empty()
+
+    def area(self, kind: type[Area]) -> Area:
+        """What one area of the API remembers, such as its calls; made at first use, forgotten by a reset."""
+        known: Area | None = self._areas.get(kind)
+        if known is None:
+            known = self._areas[kind] = kind()
+        return known
 
     def phone(self, digits: str) -> Phone:
         """The phone with this number; every number has one."""
@@ -170,6 +181,10 @@ class World:
         if not number.account.subscribed:
             return None
         return number.callback or number.account.callback or self.settings.webhook_url
+
+    def account_callback(self, account: Account) -> str | None:
+        """Where webhooks about the account itself go."""
+        return (account.callback or self.settings.webhook_url) if account.subscribed else None
 
     def refusal_for(self, digits: str | None) -> Refusal | None:
         """The first refusal that waits for a send like this one; taking it uses it up."""
