@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.wire import Wire, details_of, error_of
+from tests.sandbox.wire import NUMBER, Wire, details_of, error_of
 
 BODY = {"text": "Which one?"}
 LINK = {"link": "https://media.invalid/a.png"}
@@ -73,6 +73,7 @@ PRODUCTS = {"catalog_id": "9", "sections": [{"title": "A", "product_items": [{"p
     ids=lambda content: content["type"],
 )
 async def test_every_kind_is_accepted(wire: Wire, content: Any) -> None:
+    await wire.meta.post(f"/{NUMBER}/settings", json={"calling": {"status": "ENABLED"}})
     reply = await wire.send("interactive", content)
 
     assert reply.status_code == 200, reply.text

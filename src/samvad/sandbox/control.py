@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from samvad.sandbox import calling_plays
 from samvad.sandbox.inbound import BadRequest
 from samvad.sandbox.model import Json
+from samvad.sandbox.plays import Play
 from samvad.sandbox.settings import InvalidSettings
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 20_000
 
 T = TypeVar("T")
 Deed = Callable[["Sandbox", Request], Awaitable[Any]]
+PLAYS: dict[str, Play] = calling_plays.PLAYS
 
 INDEX: Json = {
     "what": "A sandbox of Meta's WhatsApp Cloud API. Graph calls live beside this control API.",
@@ -31,6 +34,7 @@ INDEX: Json = {
         "GET /phones/{digits}/messages/{wamid}/media": "the file of a message",
         "POST /phones/{digits}/read": "the customer reads what was delivered",
         "POST /phones/{digits}/window": "{open: true|false, phone_number_id?}",
+        **{f"POST {path}": " ".join((play.__doc__ or "").split()) for path, play in PLAYS.items()},
         "POST /refusals": "{code, times?, details?, to?, asynchronous?} or {behaviour: "
         "hang|drop|accept_then_drop|500, times?, to?}",
         "POST /replay": "{message_id? | last?, times?, concurrent?, shuffle?}",
@@ -73,7 +77,16 @@ def routes(sandbox: "Sandbox") -> list[Route]:
         ("GET", "/stats", show_stats),
         ("POST", "/reset", reset),
     )
-    return [Route(path, endpoint(deed), methods=[method]) for method, path, deed in table]
+    plays = [("POST", path, _played(play)) for path, play in PLAYS.items()]
+    return [Route(path, endpoint(deed), methods=[method]) for method, path, deed in (*table, *plays)]
+
+
+def _played(play: Play) -> Deed:
+    async def deed(sandbox: "Sandbox", request: Request) -> Json:
+        digits = _digits(request) if "digits" in request.path_params else ""
+        return play(sandbox.world, digits, await _body(request))
+
+    return deed
 
 
 async def index(sandbox: "Sandbox", request: Request) -> Json:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from samvad.sandbox import (
     accounts,
     blocklist,
+    calling,
     conversation_tools,
     encryption,
     media_calls,
@@ -33,6 +34,7 @@ _NUMBER_CALLS = (
     | subscriptions.NUMBER_CALLS
     | media_calls.NUMBER_CALLS
     | number_settings.NUMBER_CALLS
+    | calling.NUMBER_CALLS
     | encryption.NUMBER_CALLS
     | profile.NUMBER_CALLS
     | blocklist.NUMBER_CALLS

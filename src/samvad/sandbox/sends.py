@@ -115,6 +115,7 @@ class Sends:
         message = self._message(number, payload, kind, template, digits, bsuid, group)
         world.keep(message)
         world.counts.accepted += 1
+        gates.noted(world, number, payload, digits)
         self._plan(number, message, template, refusal)
         if refusal is not None and refusal.behaviour == "accept_then_drop":
             raise Drop

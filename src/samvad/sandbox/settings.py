@@ -1,7 +1,7 @@
 """What one can change about the sandbox while it runs."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -37,7 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `duplicates`: the whole part is the number of extra copies of every webhook, the fraction the chance of
     one more. `drop`: the chance that the first attempt of a webhook gets lost on its way. `shuffle`: statuses
-    leave in any order. `reply_delay_ms`: the answer to a send lags behind its webhooks.
+    leave in any order. `takes_calls`: what phones do when the business calls; `by_hand` waits for the control API.
+    `reply_delay_ms`: the answer to a send lags behind its webhooks.
     """
 
     delays: Delays = Delays()
@@ -50,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     statuses_per_webhook: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
     throughput_per_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     pair_rate: bool = False
+    takes_calls: Literal["by_hand", "accept", "reject"] = "by_hand"
     webhook_url: CallbackUrl | None = None
     allowed_recipients: tuple[PhoneDigits, ...] = ()
     not_on_whatsapp: tuple[PhoneDigits, ...] = ()
