@@ -22,7 +22,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
     where = {"passThroughWebhookUrl": receiver.url}
     await product.api.post(product.plugin("update-config"), json=where)
     await product.customer_writes("for Ada only")
-    await until(product.listed)
+    chat = (await until(product.listed))[0]["chat"]
     upload = await product.api.post(
         product.plugin("upload-public-media"), files={"file": ("a.txt", b"Ada's")}
     )
@@ -48,6 +48,9 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         ("GET", product.plugin("config"), {}),
         ("POST", product.plugin("update-config"), {"json": {"passThroughWebhookUrl": None}}),
         ("POST", writing_to(ada.phone_number_id), {"json": {"from": PERSON, "text": "hi"}}),
+        ("POST", f"/v1/ext/chat/{chat}/message", {"json": {}}),
+        ("GET", f"/v1/samvad/chat/{chat}", {}),
+        *(("POST", f"/v1/samvad/chat/{chat}/{how}", {}) for how in ("close", "open", "read")),
         ("GET", f"{DELIVERIES}/{delivery['id']}", {}),
         ("POST", f"{DELIVERIES}/{delivery['id']}/replay", {}),
     ]
@@ -63,7 +66,8 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         "verify_meta_webhook",
         "receive_meta_webhook",
     }
-    asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries"}
+    asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries", "list_chats"}
+    asked |= {"show_settings", "change_settings"}  # a team's own, which name nothing
 
     async with client:
         for method, path, body in refused:
@@ -77,6 +81,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         for path, ids in lists.items():
             assert [it["id"] for it in await _data(client, path)] == ids
         assert await product.listed(client=client) == []
+        assert (await client.post("/v1/ext/chat", json={})).json()["_data"] == []
         assert (await client.get(upload.json()["_data"]["publicMediaUrl"])).content == b"Ada's"
         config = (await client.get(product.plugin("config", babbage.plugin_id))).json()["_data"]
         assert config["passThroughWebhookUrl"] is None

@@ -1,7 +1,7 @@
 """A request as an operation's endpoint sees it, and the adapter that makes endpoints of functions."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -189,6 +189,18 @@ class Fields:
             self._problems.append(f"{name} must be a whole number from {least} to {most}; got {value!r:.60}.")
             return default
         return value
+
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        value = self._body.get(name)
+        if value is None:
+            return default
+        if value not in choices:
+            self._problems.append(f"{name} must be one of {', '.join(choices)}; got {value!r:.60}.")
+            return default
+        return str(value)
+
+    def problem(self, sentence: str) -> None:
+        self._problems.append(sentence)
 
     def done(self) -> None:
         if self._problems:

@@ -5,15 +5,14 @@ from dataclasses import replace
 from functools import partial
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from samvad.api import contract, health, media, messages, numbers, samvad
+from samvad.api import chats, contract, health, media, messages, numbers, samvad
 from samvad.api.call import Call, Endpoint, Served, Services
 from samvad.asgi.errors import refusal
 from samvad.asgi.replies import Reply
@@ -45,6 +44,14 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
         messages.list_chat_messages_for_phone_number,
         "required",
     ),
+    ("POST", f"{EXT}/chat", chats.list_chats, "required"),
+    ("POST", f"{EXT}/chat/{{chatId}}/message", chats.list_messages_of_chat, "required"),
+    ("GET", "/v1/samvad/chat/{chatId}", chats.show_chat, "required"),
+    ("POST", "/v1/samvad/chat/{chatId}/close", chats.close_chat, "required"),
+    ("POST", "/v1/samvad/chat/{chatId}/open", chats.open_chat, "required"),
+    ("POST", "/v1/samvad/chat/{chatId}/read", chats.read_chat, "required"),
+    ("GET", "/v1/samvad/settings", chats.show_settings, "required"),
+    ("POST", "/v1/samvad/settings", chats.change_settings, "required"),
     ("POST", f"{PLUGIN}/upload-public-media", media.upload_public_media, "required"),
     ("GET", "/public-media/{team}/{day}/{file}", media.show_public_media, "none"),
     ("GET", f"{EXT}/whatsapp-phone-number", numbers.list_phone_numbers, "required"),
@@ -93,9 +100,8 @@ def _starlette(services: Services) -> ASGIApp:
         """A wrong key is a 401 on every path, also on one that does not exist."""
         return _Replying(nowhere)
 
-    async def not_allowed(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        allow = (error.headers or {}).get("Allow", "")
+    async def not_allowed(request: Request, _: Exception) -> Response:
+        allow = _offered(request)
         return _Replying(Served(services, partial(_not_offered, allow=allow), key="optional"))
 
     cors = Middleware(
@@ -116,6 +122,12 @@ def _starlette(services: Services) -> ASGIApp:
     )
     app.router.redirect_slashes = False  # a path with a slash behind it is another path: 404, not 307
     return app
+
+
+def _offered(request: Request) -> str:
+    """Every method of a path; Starlette's own word names those of its first route alone."""
+    here = [it for it in request.app.routes if it.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for it in here if isinstance(it, Route) for method in it.methods or ()}))
 
 
 async def _nowhere(call: Call) -> Reply:

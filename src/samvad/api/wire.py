@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from samvad.domain.chats.model import Chat
 from samvad.domain.messages.model import Message, Status
 from samvad.domain.waba.model import PluginConfig
 
@@ -56,6 +57,44 @@ def _attachment(it: dict[str, Any]) -> dict[str, str | None]:
 def sent_message(it: Message) -> dict[str, Any]:
     """A message as the reply to its send shows it, also to a repeated one: chat and contact come with lists."""
     return message(it) | {"chat": None, "contact": None}
+
+
+def chat(it: Chat, latest: Message | None) -> dict[str, Any]:
+    """A chat: relations are bare ids; what it is with, and what was said last, stand inside it."""
+    return {
+        "id": it.id,
+        "createdAt": it.created_at,
+        "updatedAt": it.updated_at,
+        "provider": "WHATSAPP",
+        "externalId": it.handle,
+        "status": it.status,
+        "lastMessageAt": it.last_message_at,
+        "unreadCount": it.unread,
+        "whatsappPhoneNumberId": it.phone_number_id,
+        "team": it.team_id,
+        "plugin": it.plugin_id,
+        "contact": it.contact_id,
+        "assignedTo": None,
+        "procedure": None,
+        "process": it.process_id,
+        "providerHandle": it.display_phone_number or it.phone_number_id,
+        "primaryContact": {"id": it.contact_id, "name": it.contact_name, "externalId": it.handle}
+        if it.contact_id
+        else None,
+        "primaryContactHandle": {"value": it.handle},
+        "latestMessage": {
+            "text": latest.text,
+            "direction": latest.direction,
+            "timestamp": latest.at,
+            "dataType": latest.data_type or "unknown",
+        }
+        if latest
+        else None,
+        "latestMessageTs": latest.at if latest else it.last_message_at,
+        "groupId": it.group_id,
+        "sessionWindowClosesAt": it.window_closes_at,
+        "marketingMessages": it.marketing,
+    }
 
 
 def _error_context(it: Message) -> dict[str, Any] | None:

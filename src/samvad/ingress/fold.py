@@ -231,4 +231,5 @@ def _arrival(it: Received | Echo, team_id: str, plugin_id: str, direction: str, 
         error={"message": from_webhook(it.errors[0]).text, "providerPayload": it.errors[0]}
         if it.errors
         else None,
+        group_id=it.group_id,
     )

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import string
 from dataclasses import dataclass
+from typing import Any
 
 ROLE_TYPES = ("ADMIN", "MANAGER", "USER")
 TOKEN_LENGTH = 64  # characters of 62: some 380 bits, so a plain hash of it is safe at rest
@@ -27,6 +28,22 @@ class NewKey:
 
     id: str
     token: str
+
+
+CLOSED_CHATS = ("NEW", "REOPEN")
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSettings:
+    """What a team may choose. `closed_chats`: what the next message makes of a closed chat, a NEW one
+    beside it, or REOPEN it."""
+
+    closed_chats: str = "NEW"
+
+    @staticmethod
+    def of(kept: dict[str, Any]) -> "TeamSettings":
+        wanted = kept.get("closed_chats")
+        return TeamSettings(wanted if wanted in CLOSED_CHATS else "NEW")
 
 
 def new_token() -> str:

@@ -7,8 +7,16 @@ from typing import Any
 from argon2 import PasswordHasher
 
 from samvad.domain.accounts import queries
-from samvad.domain.accounts.model import ROLE_TYPES, NewKey, Principal, hash_of, new_token
-from samvad.domain.context import Resources
+from samvad.domain.accounts.model import (
+    CLOSED_CHATS,
+    ROLE_TYPES,
+    NewKey,
+    Principal,
+    TeamSettings,
+    hash_of,
+    new_token,
+)
+from samvad.domain.context import Context, Resources
 from samvad.domain.events.log import Event, record
 from samvad.kit.errors import BadRequest, Conflict, NotFound, Unauthorized
 from samvad.kit.ids import new_id
@@ -172,6 +180,34 @@ async def webhook_secret(res: Resources, team_id: str) -> str:
     if team is None:
         raise NotFound("No such team.")
     return res.seal.open(team.webhook_secret_sealed)
+
+
+async def get_settings(ctx: Context) -> TeamSettings:
+    return TeamSettings.of(await ctx.resources.db.read(_settings, ctx.team_id))
+
+
+async def change_settings(ctx: Context, *, closed_chats: str) -> TeamSettings:
+    """What a team chooses for itself; other settings stay as they are."""
+    ctx.must_manage("Changing the team's settings")
+    if closed_chats not in CLOSED_CHATS:
+        raise BadRequest(f"closedChats must be one of {', '.join(CLOSED_CHATS)}; got {closed_chats!r:.60}.")
+
+    def unit(tx: Tx) -> None:
+        changed = _settings(tx, ctx.team_id) | {"closed_chats": closed_chats}
+        queries.set_settings(tx, ctx.team_id, changed)
+        event = Event(ctx.team_id, "team.changed", ctx.team_id, ctx.user_id, {"closedChats": closed_chats})
+        record(tx, [event], at=ctx.now())
+
+    await ctx.db.write(unit)
+    return await get_settings(ctx)
+
+
+def _settings(tx: Tx, team_id: str) -> dict[str, Any]:
+    team = queries.find_team(tx, team_id)
+    if team is None:
+        raise NotFound("No such team.")
+    kept: dict[str, Any] = team.settings
+    return kept
 
 
 def _check_password(password: str) -> None:

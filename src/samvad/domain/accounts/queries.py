@@ -4,8 +4,10 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam
 
+from samvad.domain.accounts.model import TeamSettings
 from samvad.domain.accounts.tables import api_keys, roles, teams, users
 from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
 
 BY_TOKEN = (
     every_team.select(
@@ -26,6 +28,19 @@ BY_TOKEN = (
 
 TEAM = every_team.select(teams).where(teams.c.id == bindparam("team_id"))
 TEAM_BY_NAME = every_team.select(teams.c.id).where(teams.c.name == bindparam("name")).limit(1)
+SETTINGS = every_team.select(teams.c.id, teams.c.settings).where(among(teams.c.id, "teams"))
+
+
+def teams_that_reopen(tx: Tx, team_ids: set[str]) -> set[str]:
+    """Those of these teams whose closed chats open again with the next message."""
+    if not team_ids:
+        return set()
+    rows = tx.all(SETTINGS, {"teams": team_ids})
+    return {row.id for row in rows if TeamSettings.of(row.settings).closed_chats == "REOPEN"}
+
+
+def set_settings(tx: Tx, team_id: str, settings: dict[str, Any]) -> None:
+    tx.execute(every_team.update(teams).where(teams.c.id == team_id).values(settings=settings))
 
 
 def key_by_token_hash(tx: Tx, token_hash: str) -> Row[Any] | None:

@@ -2,21 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func
+from sqlalchemy import Row, Select, bindparam, func
 
+from samvad.domain.accounts.queries import teams_that_reopen
 from samvad.domain.chats.tables import chats
+from samvad.domain.events.log import Event, record
 from samvad.kit.ids import new_id
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among, later
 
 
 class Place(NamedTuple):
-    """Where a chat is: a business number and a contact."""
+    """Where a chat is: a business number, and a contact or a group."""
 
     phone_number_id: str
-    contact_id: str
+    contact_id: str | None
+    group_id: str | None = None
 
 
 class Touch(NamedTuple):
@@ -29,14 +32,30 @@ class Touch(NamedTuple):
     inbound: bool
 
 
-OPEN_CHATS = every_team.select(
+_columns = (
     chats.c.id,
     chats.c.phone_number_id,
     chats.c.contact_id,
+    chats.c.group_id,
+    chats.c.status,
     chats.c.last_message_at,
     chats.c.last_inbound_at,
     chats.c.unread,
-).where(among(chats.c.contact_id, "contacts"), chats.c.status == "OPEN")
+)
+
+OPEN_CHATS = every_team.select(*_columns).where(
+    among(chats.c.contact_id, "contacts"), chats.c.status == "OPEN"
+)
+OPEN_GROUPS = every_team.select(*_columns).where(
+    among(chats.c.group_id, "groups"), chats.c.group_id.is_not(None), chats.c.status == "OPEN"
+)
+CLOSED_CHATS = every_team.select(*_columns).where(
+    among(chats.c.contact_id, "contacts"), chats.c.status == "CLOSED"
+)
+CLOSED_GROUPS = every_team.select(*_columns).where(
+    among(chats.c.group_id, "groups"), chats.c.group_id.is_not(None), chats.c.status == "CLOSED"
+)
+"""All teams' at once: contact ids are ours and of one team, and a group has one business number."""
 
 ADD = every_team.upsert(chats).on_conflict_do_nothing()
 
@@ -51,7 +70,14 @@ MOVED = (
         ),
         # Null where nobody wrote: a send must not undo what the fold, on another connection, just heard.
         last_inbound_at=func.coalesce(later(chats.c.last_inbound_at, _inbound_at), _inbound_at),
+        updated_at=later(chats.c.updated_at, bindparam("now", type_=chats.c.updated_at.type)),
     )
+)
+
+REOPEN = (
+    every_team.update(chats)
+    .where(chats.c.id == bindparam("chat_id"))
+    .values(status="OPEN", updated_at=bindparam("now"))
 )
 
 UNREAD = (
@@ -75,19 +101,16 @@ def open_with(tx: Tx, touches: Iterable[Touch], *, at: int) -> dict[Place, str]:
             latest[it.place] = it
         if it.inbound:
             heard[it.place] = max(it.at, heard.get(it.place, it.at))
-    contacts = {place.contact_id for place in latest}
-    known = {
-        Place(row.phone_number_id, row.contact_id): row for row in tx.all(OPEN_CHATS, {"contacts": contacts})
-    }
-    if new := sorted(place for place in latest if place not in known):
-        tx.execute(ADD, [_row(latest[place], heard.get(place), at=at) for place in new])
-        rows = tx.all(OPEN_CHATS, {"contacts": contacts})  # another process may have been quicker
-        known = {Place(row.phone_number_id, row.contact_id): row for row in rows}
+    known = _open_in(tx, latest)
+    if new := sorted((place for place in latest if place not in known), key=repr):
+        _begin(tx, new, latest, heard, at=at)
+        known = _open_in(tx, latest)  # another process may have been quicker
     moved = [
         {
             "chat_id": known[place].id,
             "message_at": it.at,
             "inbound_at": heard.get(place),
+            "now": at,
         }
         for place, it in latest.items()
         if it.at > known[place].last_message_at or heard.get(place, 0) > (known[place].last_inbound_at or 0)
@@ -97,6 +120,52 @@ def open_with(tx: Tx, touches: Iterable[Touch], *, at: int) -> dict[Place, str]:
     return {place: known[place].id for place in latest}
 
 
+def _begin(tx: Tx, new: list[Place], latest: dict[Place, Touch], heard: dict[Place, int], *, at: int) -> None:
+    """Open a chat in each of these places, where there is none or only closed ones.
+
+    A team may want its last closed chat opened again instead. The session window is the person's, so a
+    new chat goes on with the one of the chats before it.
+    """
+    before = _in_places(tx, CLOSED_CHATS, CLOSED_GROUPS, new)
+    again = teams_that_reopen(tx, {latest[place].team_id for place in before})
+    reopened = [place for place in new if place in before and latest[place].team_id in again]
+    if reopened:
+        tx.execute(REOPEN, [{"chat_id": before[place].id, "now": at} for place in reopened])
+        happened = [Event(latest[place].team_id, "chat.opened", before[place].id) for place in reopened]
+        record(tx, happened, at=at)
+    rows = [
+        _row(latest[place], _latest(heard.get(place), before.get(place)), at=at)
+        for place in new
+        if place not in reopened
+    ]
+    if rows:
+        tx.execute(ADD, rows)
+
+
+def _open_in(tx: Tx, places: Iterable[Place]) -> dict[Place, Row[Any]]:
+    return _in_places(tx, OPEN_CHATS, OPEN_GROUPS, places)
+
+
+def _in_places(
+    tx: Tx, with_people: Select[Any], with_groups: Select[Any], places: Iterable[Place]
+) -> dict[Place, Row[Any]]:
+    """The chat of each place, the latest one where there are several."""
+    wanted = set(places)
+    contacts = {place.contact_id for place in wanted if place.contact_id}
+    groups = {place.group_id for place in wanted if place.group_id}
+    rows = list(tx.all(with_people, {"contacts": contacts})) if contacts else []
+    rows += tx.all(with_groups, {"groups": groups}) if groups else []
+    found: dict[Place, Row[Any]] = {}
+    for row in sorted(rows, key=lambda row: (row.last_message_at, row.id)):
+        found[Place(row.phone_number_id, row.contact_id, row.group_id)] = row
+    return {place: row for place, row in found.items() if place in wanted}
+
+
+def _latest(heard_at: int | None, before: Row[Any] | None) -> int | None:
+    known = [it for it in (heard_at, before.last_inbound_at if before else None) if it is not None]
+    return max(known, default=None)
+
+
 def count_unread(tx: Tx, chat_ids: Iterable[str]) -> None:
     """One more unread message for each mention of a chat."""
     more = Counter(chat_ids)
@@ -104,7 +173,7 @@ def count_unread(tx: Tx, chat_ids: Iterable[str]) -> None:
         tx.execute(UNREAD, [{"chat_id": chat, "more": n} for chat, n in sorted(more.items())])
 
 
-def move_to_contact(tx: Tx, *, gone: str, kept: str) -> dict[str, str]:
+def move_to_contact(tx: Tx, *, gone: str, kept: str, at: int) -> dict[str, str]:
     """Give one contact's chats to another; where both have an open one, it is one from now on.
 
     Returns the chats that ended, each with the chat its messages belong to now.
@@ -117,7 +186,8 @@ def move_to_contact(tx: Tx, *, gone: str, kept: str) -> dict[str, str]:
             ended[row.id] = stays = of_kept[row.phone_number_id]
             tx.execute(
                 MOVED,
-                {"chat_id": stays, "message_at": row.last_message_at, "inbound_at": row.last_inbound_at},
+                {"chat_id": stays, "message_at": row.last_message_at, "inbound_at": row.last_inbound_at}
+                | {"now": at},
             )
             tx.execute(UNREAD, {"chat_id": stays, "more": row.unread})
             tx.execute(REMOVE, {"chat_id": row.id})
@@ -127,6 +197,24 @@ def move_to_contact(tx: Tx, *, gone: str, kept: str) -> dict[str, str]:
     return ended
 
 
+def find_status(tx: Tx, chat_id: str) -> str | None:
+    row = tx.first(tx.select(chats, chats.c.status).where(chats.c.id == chat_id).with_for_update())
+    return row.status if row else None
+
+
+def another_is_open(tx: Tx, chat_id: str) -> bool:
+    """Whether beside this chat the same person, or group, has an open one at the same number."""
+    other = chats.alias("other")
+    same = (chats.c.contact_id == other.c.contact_id) | (chats.c.group_id == other.c.group_id)
+    beside = (chats.c.phone_number_id == other.c.phone_number_id) & same & (chats.c.id != other.c.id)
+    query = tx.select(chats, other.c.id).join(other, beside)
+    return tx.first(query.where(chats.c.id == chat_id, other.c.status == "OPEN")) is not None
+
+
+def set_chat(tx: Tx, chat_id: str, **changes: Any) -> None:
+    tx.execute(tx.update(chats).where(chats.c.id == chat_id).values(**changes))
+
+
 def _row(touch: Touch, heard_at: int | None, *, at: int) -> dict[str, object]:
     return {
         "id": new_id(),
@@ -134,6 +222,7 @@ def _row(touch: Touch, heard_at: int | None, *, at: int) -> dict[str, object]:
         "plugin_id": touch.plugin_id,
         "phone_number_id": touch.place.phone_number_id,
         "contact_id": touch.place.contact_id,
+        "group_id": touch.place.group_id,
         "status": "OPEN",
         "unread": 0,
         "last_message_at": touch.at,

@@ -56,3 +56,11 @@ class Merge(NamedTuple):
 def identity_of(recipient: str) -> Identity:
     """A recipient as the API takes it: digits are a phone, `US.1349…` is a BSUID."""
     return Identity("phone" if recipient.isdigit() else "bsuid", recipient)
+
+
+LONGEST_SEARCHED = 200  # characters of a name that its index holds
+
+
+def searched(name: str | None) -> str | None:
+    """A name as it is looked for: without capitals, and not longer than an index takes."""
+    return name.casefold()[:LONGEST_SEARCHED] if name else None

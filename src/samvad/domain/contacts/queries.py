@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row, Text, bindparam, func
 
-from samvad.domain.contacts.model import Contact, Identity, Merge, Person
+from samvad.domain.contacts.model import Contact, Identity, Merge, Person, searched
 from samvad.domain.contacts.tables import contact_identities, contacts
 from samvad.domain.events.log import Event, record
 from samvad.jobs.queue import Job, enqueue
@@ -41,6 +41,7 @@ LEARN = (
     .where(contacts.c.id == bindparam("contact_id"))
     .values(
         name=bindparam("new_name"),
+        search_name=bindparam("new_search_name"),
         named_at=bindparam("new_named_at"),
         username=bindparam("new_username"),
         username_at=bindparam("new_username_at"),
@@ -147,7 +148,7 @@ def _introduce(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *,
 def _add_contacts(tx: Tx, strangers: dict[str, Person], *, at: int) -> None:
     rows = [
         {"id": contact_id, "team_id": it.team_id, "created_at": at, "updated_at": at}
-        | {"name": it.name, "named_at": it.at if it.name else None}
+        | {"name": it.name, "named_at": it.at if it.name else None, "search_name": searched(it.name)}
         | {"username": it.username, "username_at": it.at if it.username else None}
         for contact_id, it in strangers.items()
     ]
@@ -196,6 +197,7 @@ def _learnt(it: Contact, *, at: int) -> dict[str, Any]:
     return {
         "contact_id": it.id,
         "new_name": it.name,
+        "new_search_name": searched(it.name),
         "new_named_at": it.named_at,
         "new_username": it.username,
         "new_username_at": it.username_at,

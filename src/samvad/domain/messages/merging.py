@@ -26,10 +26,10 @@ TO_CHAT = (
 )
 
 
-def move_history(tx: Tx, merges: Sequence[Merge]) -> None:
+def move_history(tx: Tx, merges: Sequence[Merge], *, at: int) -> None:
     """Move the messages and chats of each contact that is gone to the one that was kept."""
     for merge in merges:
-        ended = chats.move_to_contact(tx, gone=merge.gone, kept=merge.kept)
+        ended = chats.move_to_contact(tx, gone=merge.gone, kept=merge.kept, at=at)
         tx.execute(TO_CONTACT, {"team": merge.team_id, "gone": merge.gone, "kept": merge.kept})
         for chat, kept in ended.items():
             tx.execute(TO_CHAT, {"team": merge.team_id, "of": merge.kept, "ended": chat, "kept": kept})

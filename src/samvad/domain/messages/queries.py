@@ -1,14 +1,17 @@
 """Messages read back: pages of them, newest first."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
+from samvad.domain.chats.tables import chats
 from samvad.domain.contacts.model import Identity
 from samvad.domain.contacts.tables import contact_identities, contacts
 from samvad.domain.messages.model import Message, Status
 from samvad.domain.messages.tables import messages
-from samvad.storage import Tx
+from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
 
 
 def newest_first(tx: Tx, *, identity: Identity, limit: int, skip: int = 0) -> list[Message]:
@@ -30,6 +33,38 @@ def newest_first(tx: Tx, *, identity: Identity, limit: int, skip: int = 0) -> li
         .offset(skip)
     )
     return [as_message(row) for row in tx.all(query)]
+
+
+def of_chat_newest_first(tx: Tx, chat_id: str, *, limit: int, skip: int = 0) -> list[Message]:
+    """One page of a chat's messages, in the order of `newest_first`; the index ix_message_of_chat holds it."""
+    query = (
+        tx.select(messages, *messages.c, contacts.c.process_id)
+        .join(contacts, contacts.c.id == messages.c.contact_id, isouter=True)
+        .where(messages.c.chat_id == chat_id)
+        .order_by(messages.c.second.desc(), messages.c.id.desc())
+        .limit(limit)
+        .offset(skip)
+    )
+    return [as_message(row) for row in tx.all(query)]
+
+
+def latest_of(tx: Tx, chat_ids: Sequence[str]) -> dict[str, Message]:
+    """The latest message of each of these chats, by chat: one look into ix_message_of_chat for each."""
+    if not chat_ids:
+        return {}
+    inner = messages.alias("inner_message")
+    latest = (
+        every_team.select(inner.c.id)
+        .where(inner.c.chat_id == chats.c.id)
+        .order_by(inner.c.second.desc(), inner.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    of_each = tx.select(chats, latest.label("id")).where(among(chats.c.id, "chats")).subquery()
+    query = tx.select(messages, *messages.c, contacts.c.process_id)
+    query = query.join(of_each, of_each.c.id == messages.c.id)
+    query = query.join(contacts, contacts.c.id == messages.c.contact_id, isouter=True)
+    return {row.chat_id: as_message(row) for row in tx.all(query, {"chats": chat_ids})}
 
 
 def find(tx: Tx, message_id: str) -> Message | None:

@@ -36,6 +36,7 @@ class Arrival:
     username: str | None = None
     context: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
+    group_id: str | None = None
 
     @property
     def quotes(self) -> str | None:
@@ -66,19 +67,20 @@ def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
     if not arrivals:
         return
     met = _meet(tx, arrivals, at=at)
+    # What is known has its chat already, which may be closed by now: a repetition opens no other.
+    known = sends.ids_by_wamid(tx, {(it.team_id, it.wamid) for it in arrivals})
+    fresh = [it for it in arrivals if (it.team_id, it.wamid) not in known]
     touches = [
-        Touch(
-            it.team_id,
-            it.plugin_id,
-            Place(it.phone_number_id, met[it.team_id, it.wamid].id),
-            it.at,
-            it.direction == "INBOUND",
-        )
-        for it in arrivals
-        if (it.team_id, it.wamid) in met
+        Touch(it.team_id, it.plugin_id, place, it.at, it.direction == "INBOUND")
+        for it in fresh
+        if (place := _place(it, met)) is not None
     ]
     places = chats.open_with(tx, touches, at=at) if touches else {}
-    added = tx.all(RECEIVE, [_row(it, met.get((it.team_id, it.wamid)), places, at=at) for it in arrivals])
+    rows = []
+    for it in fresh:
+        place = _place(it, met)
+        rows.append(_row(it, met.get((it.team_id, it.wamid)), places[place] if place else None, at=at))
+    added = tx.all(RECEIVE, rows) if rows else []
     _quote(tx, [it for it in arrivals if it.quotes])
     chats.count_unread(tx, [row.chat_id for row in added if row.chat_id and row.direction == "INBOUND"])
     record(tx, [Event(row.team_id, _NAMES[row.direction], row.id) for row in added], at=at)
@@ -97,8 +99,16 @@ def _meet(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> dict[tuple[str, st
         return {}
     people = [Person(it.team_id, it.identities, it.name, it.username, it.at) for it in from_people]
     met, merges = contacts.meet(tx, people, at=at)
-    merging.move_history(tx, merges)
+    merging.move_history(tx, merges, at=at)
     return {(it.team_id, it.wamid): contact for it, contact in zip(from_people, met, strict=True)}
+
+
+def _place(it: Arrival, met: dict[tuple[str, str], Contact]) -> Place | None:
+    """Where a message was said: in a group, or with its person; None where Meta names neither."""
+    if it.group_id is not None:
+        return Place(it.phone_number_id, None, it.group_id)
+    contact = met.get((it.team_id, it.wamid))
+    return Place(it.phone_number_id, contact.id) if contact else None
 
 
 def _quote(tx: Tx, replies: Sequence[Arrival]) -> None:
@@ -116,7 +126,7 @@ def _quote(tx: Tx, replies: Sequence[Arrival]) -> None:
 def _row(
     it: Arrival,
     contact: Contact | None,
-    places: dict[Place, str],
+    chat_id: str | None,
     *,
     at: int,
 ) -> dict[str, Any]:
@@ -126,7 +136,7 @@ def _row(
         "team_id": it.team_id,
         "plugin_id": it.plugin_id,
         "phone_number_id": it.phone_number_id,
-        "chat_id": places[Place(it.phone_number_id, contact.id)] if contact else None,
+        "chat_id": chat_id,
         "contact_id": contact.id if contact else None,
         "wamid": it.wamid,
         "direction": it.direction,

@@ -236,4 +236,4 @@ def _also_known(tx: Tx, answers: Sequence[Answered], *, at: int) -> None:
     ]
     if people:
         _, merges = contacts.meet(tx, people, at=at)
-        merging.move_history(tx, merges)
+        merging.move_history(tx, merges, at=at)

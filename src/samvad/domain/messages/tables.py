@@ -26,6 +26,7 @@ messages = Table(
     Column("source", JsonText),
     Column("user_id", Text),
     Column("in_reply_to", Text),
+    Column("target_wamid", Text),  # what a reply, a reaction, an edit or a revoke is about, known here or not
     Column("second", BigInteger, nullable=False),  # Meta's second; with the id it orders a chat
     Column("at", Millis, nullable=False),
     Column("created_at", Millis, nullable=False),
@@ -37,6 +38,14 @@ messages = Table(
 )
 Index("uq_message_wamid", messages.c.wamid, messages.c.team_id, unique=True)
 Index("ix_message_of_contact", messages.c.team_id, messages.c.contact_id, messages.c.second, messages.c.id)
+Index("ix_message_of_chat", messages.c.chat_id, messages.c.second, messages.c.id)
+Index(
+    "ix_message_target",
+    messages.c.target_wamid,
+    messages.c.team_id,
+    sqlite_where=messages.c.target_wamid.is_not(None),
+    postgresql_where=messages.c.target_wamid.is_not(None),
+)
 Index(
     "ix_message_sending",
     messages.c.team_id,
