@@ -45,6 +45,12 @@ class Settings:
     log_format: str = "json"
     """`json`, or `console` for a person."""
 
+    backup_dir: Path | None = None
+    """Where `samvad backup` writes, and where the doctor looks; default `backups` in the data folder."""
+
+    backup_max_age_h: float = 48.0
+    """How old the newest backup may be before the doctor says so: a nightly one may fail once."""
+
 
 def from_environment(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
     """The settings of this process; what is `given` (from the command line) wins over the environment.
@@ -66,6 +72,8 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         webhook_back_off_ms=_seconds(said.get("webhook_back_off_s", "")),
         upstream_timeout_s=_number(said, "upstream_timeout_s", 30.0),
         log_format=said.get("log_format", "json"),
+        backup_dir=Path(said["backup_dir"]).absolute() if said.get("backup_dir") else None,
+        backup_max_age_h=_number(said, "backup_max_age_h", 48.0),
     )
 
 
@@ -80,6 +88,8 @@ _READ = (
     "webhook_back_off_s",
     "upstream_timeout_s",
     "log_format",
+    "backup_dir",
+    "backup_max_age_h",
 )
 
 

@@ -188,6 +188,22 @@ def test_an_installation_begins_with_its_first_command(tmp_path: Path) -> None:
     assert (folder / "secret.key").stat().st_mode & 0o077 == 0
 
 
+def test_the_list_of_commands_is_there_before_the_product_is_read() -> None:
+    program = "import sys\ntry:\n    from samvad.cli import main; main()\nfinally:\n    print(*sys.modules)"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "--help"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    heavy = {"samvad.app", "sqlalchemy", "aiohttp", "starlette", "uvicorn", "obstore"}
+    assert "doctor" in ended.stdout
+    assert heavy & set(ended.stdout.split()) == set()
+
+
 async def test_migrating_says_where_the_schema_is(samvad: Shell) -> None:
     assert re.fullmatch(r"The schema is at revision \d{4}\.", (await samvad("migrate")).printed)
 

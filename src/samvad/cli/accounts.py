@@ -4,7 +4,7 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,12 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from samvad.cli import app
-from samvad.cli.running import once
-from samvad.domain.accounts import operations as accounts
-from samvad.domain.context import Resources
-from samvad.domain.processes import operations as processes
-from samvad.domain.waba import operations as waba
-from samvad.domain.waba.model import Connection
+
+if TYPE_CHECKING:
+    from samvad.domain.context import Resources
+    from samvad.domain.waba import operations as waba
 
 DataDir = Annotated[Path | None, typer.Option("--data", help="The data folder (default .data).")]
 Team = Annotated[
@@ -38,8 +36,11 @@ app.add_typer(key, name="key")
 @team.command("create")
 def create_team(name: str, data: DataDir = None) -> None:
     """A new team with its roles, its webhook secret, and leads for whoever writes."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+    from samvad.domain.processes import operations as processes
 
-    async def work(res: Resources) -> str:
+    async def work(res: "Resources") -> str:
         team_id = await accounts.create_team(res, name=name)
         await processes.create_lead_procedure(res, team_id)
         return team_id
@@ -50,8 +51,10 @@ def create_team(name: str, data: DataDir = None) -> None:
 @team.command("secret")
 def team_secret(data: DataDir = None, team: Team = None) -> None:
     """Print what this team's webhooks are signed with (X-Chakra-Signature-256)."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
 
-    async def work(res: Resources) -> str:
+    async def work(res: "Resources") -> str:
         return await accounts.webhook_secret(res, await accounts.team_named(res, team))
 
     typer.echo(once(work, data_dir=data))
@@ -67,8 +70,10 @@ def create_user(
     team: Team = None,
 ) -> None:
     """A new user; prints the id."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
 
-    async def work(res: Resources) -> str:
+    async def work(res: "Resources") -> str:
         team_id = await accounts.team_named(res, team)
         return await accounts.create_user(
             res, team_id, email=email, name=name or email, role=role, password=password
@@ -80,8 +85,10 @@ def create_user(
 @user.command("list")
 def list_users(data: DataDir = None, team: Team = None) -> None:
     """The users of a team."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
 
-    async def work(res: Resources) -> None:
+    async def work(res: "Resources") -> None:
         table = columns("id", "e-mail", "name", "role", "active")
         for row in await accounts.list_users(res, await accounts.team_named(res, team)):
             cells = (row.id, row.email, row.name, row.role, "yes" if row.is_active else "no")
@@ -99,8 +106,10 @@ def set_password(
     team: Team = None,
 ) -> None:
     """Give a user a new password."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
 
-    async def work(res: Resources) -> None:
+    async def work(res: "Resources") -> None:
         team_id = await accounts.team_named(res, team)
         await accounts.change_user(res, team_id, email=email, password=password)
 
@@ -110,8 +119,10 @@ def set_password(
 @user.command("deactivate")
 def deactivate_user(email: str, data: DataDir = None, team: Team = None) -> None:
     """Shut a user out, and every key that acts as them."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
 
-    async def work(res: Resources) -> None:
+    async def work(res: "Resources") -> None:
         await accounts.change_user(res, await accounts.team_named(res, team), email=email, is_active=False)
 
     once(work, data_dir=data)
@@ -130,9 +141,12 @@ def create_key(
     team: Team = None,
 ) -> None:
     """A new key; prints its token, which is shown this once."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+
     expires_at = time.time_ns() // 1_000_000 + expires_in_days * DAY_MS if expires_in_days else None
 
-    async def work(res: Resources) -> str:
+    async def work(res: "Resources") -> str:
         made = await accounts.create_key(
             res,
             await accounts.team_named(res, team),
@@ -150,8 +164,10 @@ def create_key(
 @key.command("list")
 def list_keys(data: DataDir = None, team: Team = None) -> None:
     """The keys of a team, newest first; never their tokens."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
 
-    async def work(res: Resources) -> None:
+    async def work(res: "Resources") -> None:
         table = columns("id", "name", "description", "created", "last used", "expires", "revoked")
         for row in await accounts.list_keys(res, await accounts.team_named(res, team)):
             times = [moment(at) for at in (row.created_at, row.last_used_at, row.expires_at, row.revoked_at)]
@@ -164,8 +180,10 @@ def list_keys(data: DataDir = None, team: Team = None) -> None:
 @key.command("revoke")
 def revoke_key(key_id: str, data: DataDir = None, team: Team = None) -> None:
     """Make a key useless, everywhere within a second."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
 
-    async def work(res: Resources) -> None:
+    async def work(res: "Resources") -> None:
         await accounts.revoke_key(res, await accounts.team_named(res, team), key_id)
 
     once(work, data_dir=data)
@@ -193,9 +211,14 @@ def connect(
 
     Meta verifies the address at once, so start `samvad serve` first.
     """
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+    from samvad.domain.waba import operations as waba
+    from samvad.domain.waba.model import Connection
+
     wanted = Connection(waba_id, phone_number_id, token, app_secret, verify_token, name, callback_url)
 
-    async def work(res: Resources) -> waba.Connected:
+    async def work(res: "Resources") -> "waba.Connected":
         return await waba.connect(res, await accounts.team_named(res, team), wanted)
 
     connected = once(work, data_dir=data)

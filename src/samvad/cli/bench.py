@@ -5,21 +5,19 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from samvad.bench import ingest as ingesting
-from samvad.bench import report
-from samvad.bench import send as sending
-from samvad.bench.options import Options
-from samvad.bench.result import Result
-from samvad.bench.rig import Place, Tell
 from samvad.cli import app
-from samvad.cli.running import configure_logs
 from samvad.kit.errors import BadRequest
+
+if TYPE_CHECKING:
+    from samvad.bench.options import Options
+    from samvad.bench.result import Result
+    from samvad.bench.rig import Tell
 
 CALLERS = 64
 FEWEST, MOST = 16, 512  # connections of an open loop: what is due waits for one, and the wait counts
@@ -58,6 +56,8 @@ def ingest(
     kill_after: Kill = None,
 ) -> None:
     """Post Meta's webhooks: one inbound text to three statuses. By default 64 callers, as fast as they can."""
+    from samvad.bench import ingest as ingesting
+
     options = _options(seconds, callers, rate, database, data, kill_after)
     _run(ingesting.run, options, json)
 
@@ -73,6 +73,8 @@ def send(
     kill_after: Kill = None,
 ) -> None:
     """Send messages, and take three status webhooks for each. By default 500 a second, by the clock."""
+    from samvad.bench import send as sending
+
     if rate is None and callers is None:
         rate = 500.0
     options = _options(seconds, callers, rate, database, data, kill_after)
@@ -86,7 +88,10 @@ def _options(
     database: str | None,
     data: Path | None,
     kill_after: float | None,
-) -> Options:
+) -> "Options":
+    from samvad.bench.options import Options
+    from samvad.bench.rig import Place
+
     if callers is not None and rate is not None:
         raise BadRequest("--callers wait for answers and --rate does not; give one of them.")
     connections = callers if callers is not None else CALLERS
@@ -96,7 +101,10 @@ def _options(
     return Options(seconds, connections, rate, kill_after_s=kill_after, place=place)
 
 
-def _run(bench: Callable[[Options, Tell], Awaitable[Result]], options: Options, json: str | None) -> None:
+def _run(bench: "Callable[[Options, Tell], Awaitable[Result]]", options: "Options", json: str | None) -> None:
+    from samvad.bench import report
+    from samvad.cli.running import configure_logs
+
     configure_logs("console")
     with _progress() as tell:
         result = _finish(_until_done(bench(options, tell)))
@@ -113,7 +121,7 @@ def _run(bench: Callable[[Options, Tell], Awaitable[Result]], options: Options, 
         raise typer.Exit(1)
 
 
-async def _until_done(work: Awaitable[Result]) -> Result:
+async def _until_done(work: "Awaitable[Result]") -> "Result":
     """Also when we are asked to end, the processes we started are ended first."""
     this = asyncio.current_task()
     assert this is not None
@@ -122,7 +130,7 @@ async def _until_done(work: Awaitable[Result]) -> Result:
     return await work
 
 
-def _finish(work: Coroutine[Any, Any, Result]) -> Result:
+def _finish(work: "Coroutine[Any, Any, Result]") -> "Result":
     """On the loop the server runs on too, where there is one for this platform."""
     try:
         import uvloop

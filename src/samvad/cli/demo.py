@@ -7,8 +7,6 @@ from typing import Annotated
 import typer
 
 from samvad.cli import app
-from samvad.cli.running import calm_collector, configure_logs
-from samvad.settings import from_environment
 
 
 @app.command()
@@ -27,7 +25,9 @@ def demo(
     """Run the product and its sandbox with demo data: no Meta account, one process, one port."""
     import uvloop
 
+    from samvad.cli.running import calm_collector, configure_logs
     from samvad.demo.run import HOST, SANDBOX, forget, run
+    from samvad.settings import from_environment
 
     if fresh:
         forget(data)

@@ -2,17 +2,15 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from samvad.cli import app
 from samvad.cli.accounts import DataDir
-from samvad.cli.running import once
-from samvad.domain import audit as audits
-from samvad.domain.context import Resources
-from samvad.domain.inbound import queries as inbound
-from samvad.storage import schema
+
+if TYPE_CHECKING:
+    from samvad.domain.context import Resources
 
 LAST_EVENT = 2**63 - 1  # what a database numbers with
 
@@ -20,8 +18,10 @@ LAST_EVENT = 2**63 - 1  # what a database numbers with
 @app.command()
 def migrate(data: DataDir = None) -> None:
     """Bring the database to today's schema (starting the server does this too)."""
+    from samvad.cli.running import once
+    from samvad.storage import schema
 
-    async def work(res: Resources) -> None:
+    async def work(res: "Resources") -> None:
         return None
 
     once(work, data_dir=data)
@@ -41,6 +41,9 @@ def replay(
     data: DataDir = None,
 ) -> None:
     """Interpret received webhooks once more; a running server does it at once. Nothing is doubled by it."""
+    from samvad.cli.running import once
+    from samvad.domain.inbound import queries as inbound
+
     if not (event or since or problems or everything):
         raise typer.BadParameter("Say what to replay: --event, --since, --problems or --all.")
     try:
@@ -51,7 +54,7 @@ def replay(
         moment = moment.replace(tzinfo=UTC)
     since_ms = round(moment.timestamp() * 1000) if moment else None
 
-    async def work(res: Resources) -> int:
+    async def work(res: "Resources") -> int:
         return await res.db.write(
             inbound.fold_again, since=since_ms, event_ids=event or (), only_problems=problems
         )
@@ -62,8 +65,10 @@ def replay(
 @app.command()
 def audit(data: DataDir = None) -> None:
     """Print, as JSON, what is there and what is open: ambiguous sends, problems, jobs that gave up."""
+    from samvad.cli.running import once
+    from samvad.domain import audit as audits
 
-    async def work(res: Resources) -> dict[str, Any]:
+    async def work(res: "Resources") -> dict[str, Any]:
         return await res.db.read(audits.audit, now=res.clock())
 
     typer.echo(json.dumps(once(work, data_dir=data), indent=2))

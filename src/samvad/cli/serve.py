@@ -3,12 +3,9 @@
 from typing import Annotated
 
 import typer
-import uvicorn
 
-from samvad.app import App
 from samvad.cli import app
 from samvad.cli.accounts import DataDir
-from samvad.cli.running import calm_collector, read_settings
 
 BACKLOG = 4096
 DRAIN_S = 40  # longer than Meta may take to answer a send
@@ -22,12 +19,19 @@ def serve(
     public_url: Annotated[str | None, typer.Option(help="Where the outside reaches this server.")] = None,
 ) -> None:
     """Run the API, Meta's webhooks and everything behind them, in one process."""
+    from samvad.app import App
+    from samvad.cli.running import read_settings
+
     settings = read_settings(data_dir=data, public_url=public_url)
     run(App(settings), host=host, port=port)
 
 
 def run(asgi: object, *, host: str, port: int) -> None:
     """Serve until told to stop; then take nothing new and finish what was begun."""
+    import uvicorn
+
+    from samvad.cli.running import calm_collector
+
     calm_collector()
     uvicorn.run(
         asgi,  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Where Meta delivers: believe, keep the bytes, 200. Nothing is parsed here."""
 
 import re
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
@@ -9,6 +10,7 @@ from samvad.asgi.bodies import header, read_body
 from samvad.asgi.errors import error_reply, refusal
 from samvad.asgi.replies import Reply, text
 from samvad.domain.context import Resources
+from samvad.domain.inbound.probe import PROBE, REFUSED_HEADER
 from samvad.domain.inbound.queries import Body
 from samvad.domain.waba.directory import Directory
 from samvad.kit.errors import NotFound, Unauthorized
@@ -27,6 +29,9 @@ class Ingress:
     def __init__(self, res: Resources, directory: Directory) -> None:
         self._res = res
         self._directory = directory
+        self._refused: dict[
+            str, tuple[int, int]
+        ] = {}  # by plugin: how many since the last good one, and when
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -43,9 +48,14 @@ class Ingress:
         if scope["method"] == "POST":
             body = await read_body(scope, receive, LARGEST)
             if not signature.verify(callback.app_secret, body, header(scope, b"x-hub-signature-256")):
+                self._note_refused(callback.plugin_id, body)
                 raise Unauthorized(
                     "X-Hub-Signature-256 does not fit the body and the app secret of this plugin."
                 )
+            if body == PROBE:
+                return self._probed(callback.plugin_id)
+            if self._refused:
+                self._refused.pop(callback.plugin_id, None)
             kept = Body(callback.team_id, callback.plugin_id, body, self._res.clock())
             await self._res.inbound.put(kept)
             self._res.bells.inbound.ring()
@@ -53,6 +63,17 @@ class Ingress:
         if scope["method"] == "GET":
             return _verified(scope, callback.verify_token)
         return refusal(405, "Meta sends GET to verify this address and POST to deliver.")
+
+    def _note_refused(self, plugin_id: str, body: bytes) -> None:
+        """For the doctor. In memory: a stranger must not be able to make us write."""
+        if body != PROBE:
+            count, _ = self._refused.get(plugin_id, (0, 0))
+            self._refused[plugin_id] = (count + 1, self._res.clock())
+
+    def _probed(self, plugin_id: str) -> Reply:
+        count, last = self._refused.get(plugin_id, (0, 0))
+        told = (REFUSED_HEADER.lower().encode(), f"{count} {last}".encode())
+        return replace(_received, headers=(*_received.headers, told))
 
 
 def _verified(scope: Scope, verify_token: str) -> Reply:

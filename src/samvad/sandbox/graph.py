@@ -16,6 +16,7 @@ from samvad.sandbox import (
     media_calls,
     number_settings,
     profile,
+    proofs,
     subscriptions,
 )
 from samvad.sandbox.errors import GraphError, unknown_object
@@ -48,6 +49,7 @@ async def answer(world: World, request: Request, path: str) -> Response:
         if path.strip("/") == ATTACHMENTS and request.method in ("GET", "HEAD"):
             return await media_calls.download(world, request)
         call = Call(world, request, authorize(world, request.scope))
+        proofs.check(call)
         return _reply(200, await _call(call, path))
     except GraphError as error:
         body = error.body(world.identities.trace())

@@ -15,9 +15,12 @@ Everything else (`get`, `post`, `delete`, and the named calls) returns Meta's an
 `samvad.kit.errors`. Tokens never appear in a repr, a reason or an error, even where Meta repeats them.
 """
 
+import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -316,6 +319,52 @@ class CloudApi:
             {"override_callback_uri": callback_url, "verify_token": verify_token} if callback_url else None
         )
         return await self.post(f"{_id(waba_id)}/subscribed_apps", token=token, json=override, version=version)
+
+    async def subscribed_apps(
+        self, waba_id: str, *, token: str, version: str = DEFAULT_VERSION
+    ) -> list[Json]:
+        """The apps this account's webhooks are sent to, each with its `override_callback_uri` if it has one."""
+        return await self.get_all(f"{_id(waba_id)}/subscribed_apps", token=token, version=version)
+
+    async def debug_token(self, *, token: str, version: str = DEFAULT_VERSION) -> Json:
+        """What Meta knows of a token: `is_valid`, `expires_at` (seconds, 0 for never), `scopes`, `app_id` …"""
+        answer = await self.get("debug_token", token=token, params={"input_token": token}, version=version)
+        data = answer.get("data")
+        return data if isinstance(data, dict) else {}
+
+    async def prove_app_secret(
+        self, waba_id: str, app_secret: str, *, token: str, version: str = DEFAULT_VERSION
+    ) -> bool:
+        """Whether this is the secret of the app the token belongs to; Meta checks a proof wherever one is given."""
+        proof = hmac.digest(app_secret.encode(), token.encode(), "sha256").hex()
+        params = {"fields": "id", "appsecret_proof": proof}
+        try:
+            await self.get(_id(waba_id), token=token, params=params, version=version)
+        except kit.Refused as error:
+            if "appsecret_proof" in str(error.error.get("message", "")):
+                return False
+            raise
+        return True
+
+    async def time(self) -> int | None:
+        """Meta's clock in milliseconds, to the second, from the `Date` of any answer of it; None if it has none.
+
+        Raises kit.errors.Unreachable.
+        """
+        session = self._session or self._open()
+        try:
+            async with session.get(f"{self._base}/{DEFAULT_VERSION}/", allow_redirects=False) as response:
+                date = parsedate_to_datetime(response.headers["Date"])
+        except (KeyError, ValueError):
+            return None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise kit.Unreachable(f"The Cloud API could not be asked: {_reason(error, '')}.") from error
+        return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
+
+    @property
+    def is_metas(self) -> bool:
+        """Whether this is Meta itself, which delivers from outside, and not a sandbox beside us."""
+        return (urlsplit(self._base).hostname or "").endswith("facebook.com")
 
     async def media(
         self,
