@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from samvad.sandbox import calling_plays
-from samvad.sandbox.inbound import BadRequest
+from samvad.sandbox import calling_plays, control_meta
+from samvad.sandbox.control_input import BadRequest, json_body, typed
 from samvad.sandbox.model import Json
 from samvad.sandbox.plays import Play
 from samvad.sandbox.settings import InvalidSettings
@@ -17,10 +17,8 @@ from samvad.sandbox.settings import InvalidSettings
 if TYPE_CHECKING:
     from samvad.sandbox.sandbox import Sandbox
 
-MAX_BODY = 140 * 1024 * 1024  # a file of 100 MB in base64
 DEFAULT_LIMIT, MAX_LIMIT = 100, 20_000
 
-T = TypeVar("T")
 Deed = Callable[["Sandbox", Request], Awaitable[Any]]
 PLAYS: dict[str, Play] = calling_plays.PLAYS
 
@@ -41,6 +39,7 @@ INDEX: Json = {
         "GET|POST /settings": "read or change settings; POST is partial",
         "GET /webhooks?limit=": "the latest webhook deliveries, newest first",
         "GET /stats": "counters",
+        **control_meta.INDEX,
         "POST /reset": "forget everything but the businesses and their subscriptions",
     },
 }
@@ -76,6 +75,7 @@ def routes(sandbox: "Sandbox") -> list[Route]:
         ("GET", "/webhooks", show_webhooks),
         ("GET", "/stats", show_stats),
         ("POST", "/reset", reset),
+        *control_meta.TABLE,
     )
     plays = [("POST", path, _played(play)) for path, play in PLAYS.items()]
     return [Route(path, endpoint(deed), methods=[method]) for method, path, deed in (*table, *plays)]
@@ -84,7 +84,7 @@ def routes(sandbox: "Sandbox") -> list[Route]:
 def _played(play: Play) -> Deed:
     async def deed(sandbox: "Sandbox", request: Request) -> Json:
         digits = _digits(request) if "digits" in request.path_params else ""
-        return play(sandbox.world, digits, await _body(request))
+        return play(sandbox.world, digits, await json_body(request))
 
     return deed
 
@@ -107,7 +107,7 @@ async def list_phones(sandbox: "Sandbox", request: Request) -> Json:
 
 
 async def write_message(sandbox: "Sandbox", request: Request) -> Json:
-    return sandbox.customer_writes(_digits(request), await _body(request))
+    return sandbox.customer_writes(_digits(request), await json_body(request))
 
 
 async def show_messages(sandbox: "Sandbox", request: Request) -> Json:
@@ -127,33 +127,33 @@ async def read_messages(sandbox: "Sandbox", request: Request) -> Json:
 
 
 async def set_window(sandbox: "Sandbox", request: Request) -> Json:
-    given = await _body(request, "open", "phone_number_id")
-    is_open = _typed(given, "open", bool, None)
+    given = await json_body(request, "open", "phone_number_id")
+    is_open = typed(given, "open", bool, None)
     sandbox.set_window(_digits(request), is_open, given.get("phone_number_id"))
     return {"open": is_open}
 
 
 async def refuse(sandbox: "Sandbox", request: Request) -> Json:
-    given = await _body(request, "code", "behaviour", "times", "details", "to", "asynchronous")
+    given = await json_body(request, "code", "behaviour", "times", "details", "to", "asynchronous")
     sandbox.refuse_next(
-        _typed(given, "code", int, 0) or None,
-        behaviour=_typed(given, "behaviour", str, "") or None,
-        times=_typed(given, "times", int, 1),
-        details=_typed(given, "details", str, "") or None,
-        to=_typed(given, "to", str, "") or None,
-        asynchronous=_typed(given, "asynchronous", bool, False),
+        typed(given, "code", int, 0) or None,
+        behaviour=typed(given, "behaviour", str, "") or None,
+        times=typed(given, "times", int, 1),
+        details=typed(given, "details", str, "") or None,
+        to=typed(given, "to", str, "") or None,
+        asynchronous=typed(given, "asynchronous", bool, False),
     )
     return {"waiting": len(sandbox.world.refusals)}
 
 
 async def replay(sandbox: "Sandbox", request: Request) -> Json:
-    given = await _body(request, "message_id", "last", "times", "concurrent", "shuffle")
+    given = await json_body(request, "message_id", "last", "times", "concurrent", "shuffle")
     sent, ok = await sandbox.replay(
-        message_id=_typed(given, "message_id", str, "") or None,
-        last=_typed(given, "last", int, 1),
-        times=_typed(given, "times", int, 1),
-        concurrent=_typed(given, "concurrent", int, 1),
-        shuffle=_typed(given, "shuffle", bool, False),
+        message_id=typed(given, "message_id", str, "") or None,
+        last=typed(given, "last", int, 1),
+        times=typed(given, "times", int, 1),
+        concurrent=typed(given, "concurrent", int, 1),
+        shuffle=typed(given, "shuffle", bool, False),
     )
     return {"sent": sent, "ok": ok}
 
@@ -163,7 +163,7 @@ async def show_settings(sandbox: "Sandbox", request: Request) -> Json:
 
 
 async def change_settings(sandbox: "Sandbox", request: Request) -> Json:
-    sandbox.configure(**await _body(request))
+    sandbox.configure(**await json_body(request))
     return sandbox.settings_shown()
 
 
@@ -180,41 +180,9 @@ async def reset(sandbox: "Sandbox", request: Request) -> Json:
     return {"reset": True}
 
 
-async def _body(request: Request, *known: str) -> Json:
-    """The JSON object that was sent; with `known`, no other member is allowed."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise BadRequest(f"the body is over {MAX_BODY} bytes")
-    try:
-        value = json.loads(body, parse_constant=_no_number) if body else {}
-    except (ValueError, RecursionError):
-        raise BadRequest("the body is not valid JSON") from None
-    if not isinstance(value, dict):
-        raise BadRequest("the body must be a JSON object")
-    strange = [key for key in value if known and key not in known]
-    if strange:
-        raise BadRequest(f"unknown: {', '.join(strange)}; known: {', '.join(known)}")
-    return value
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
 def _reply(status: int, value: Json) -> Response:
     # ASCII only, as a phone may show half a surrogate pair that a client sent.
     return Response(json.dumps(value), status, media_type="application/json")
-
-
-def _typed(given: Json, name: str, kind: type[T], default: T | None) -> T:
-    value = given.get(name)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise BadRequest(f"{name} must be of type {kind.__name__}")
-    return value
 
 
 def _digits(request: Request) -> str:

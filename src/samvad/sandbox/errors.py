@@ -138,7 +138,10 @@ TRANSIENT = {1, 2, 4, 80007, 130429, 131000, 131016, 131056, 131057, 133004}
 
 
 class GraphError(Exception):
-    """A refusal in Meta's shape; `message` replaces "(#code) title" where Meta words it otherwise."""
+    """A refusal in Meta's shape; `message` replaces "(#code) title" where Meta words it otherwise.
+
+    `headline` and `advice` are what Graph would show to a person (error_user_title, error_user_msg).
+    """
 
     def __init__(
         self,
@@ -150,6 +153,8 @@ class GraphError(Exception):
         kind: str = "OAuthException",
         subcode: int | None = None,
         beside: dict[str, Any] | None = None,
+        headline: str | None = None,
+        advice: str | None = None,
     ) -> None:
         usual_http, title = HTTP_AND_TITLE.get(code, (400, "Something went wrong"))
         super().__init__(message or f"(#{code}) {title}")
@@ -159,6 +164,8 @@ class GraphError(Exception):
         self.kind = kind
         self.subcode = subcode
         self.beside = beside or {}  # what is answered next to the error, where a call succeeded in part
+        self.headline = headline
+        self.advice = advice
 
     def body(self, trace: str) -> bytes:
         """The JSON body, slashes escaped as Graph does."""
@@ -169,6 +176,8 @@ class GraphError(Exception):
             error["error_subcode"] = self.subcode
         if self.code in TRANSIENT:
             error["is_transient"] = True
+        if self.advice is not None:
+            error |= {"is_transient": False, "error_user_title": self.headline, "error_user_msg": self.advice}
         error["fbtrace_id"] = trace
         return json.dumps({**self.beside, "error": error}, separators=(",", ":")).replace("/", "\\/").encode()
 
@@ -201,6 +210,11 @@ def parameter(path: str, complaint: str) -> GraphError:
 
 def unexpected_key(key: str, path: str) -> GraphError:
     return GraphError(100, message=f'(#100) Unexpected key "{key}" on param "{path}".')
+
+
+def invalid(headline: str, advice: str, subcode: int | None = None) -> GraphError:
+    """A refusal that also tells a person what is wrong, as Graph words it for templates."""
+    return GraphError(100, message="Invalid parameter", subcode=subcode, headline=headline, advice=advice)
 
 
 def unknown_object(verb: str, node: str) -> GraphError:

@@ -18,6 +18,8 @@ from samvad.sandbox import (
     profile,
     proofs,
     subscriptions,
+    template_calls,
+    upload_calls,
 )
 from samvad.sandbox.errors import GraphError, unknown_object
 from samvad.sandbox.model import Json
@@ -29,7 +31,9 @@ API_VERSION = "v26.0"
 ATTACHMENTS = "whatsapp_business/attachments"
 
 _PATH = re.compile(r"(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32})(?:/([a-z_]+)(?:/(\w{1,64}))?)?/?")
-_ACCOUNT_CALLS = accounts.ACCOUNT_CALLS | subscriptions.ACCOUNT_CALLS
+_UPLOAD = re.compile(r"(?:v\d{1,3}\.\d{1,2}/)?upload:([A-Za-z0-9_=-]{1,200})/?")
+_ACCOUNT_CALLS = accounts.ACCOUNT_CALLS | subscriptions.ACCOUNT_CALLS | template_calls.ACCOUNT_CALLS
+_TEMPLATE_CALLS = accounts.TEMPLATE_CALLS | template_calls.TEMPLATE_CALLS
 _NUMBER_CALLS = (
     accounts.NUMBER_CALLS
     | subscriptions.NUMBER_CALLS
@@ -58,6 +62,8 @@ async def answer(world: World, request: Request, path: str) -> Response:
 
 
 async def _call(call: Call, path: str) -> Json:
+    if session := _UPLOAD.fullmatch(path):
+        return await upload_calls.on_session(call, session[1])
     match = _PATH.fullmatch(path)
     if match is None:
         raise GraphError(2500, message=f"Unknown path components: /{path}")
@@ -70,10 +76,12 @@ async def _call(call: Call, path: str) -> Json:
         return await _ACCOUNT_CALLS[key](call, account)
     if (number := world.numbers.get(node)) and number.account in call.accounts and key in _NUMBER_CALLS:
         return await _NUMBER_CALLS[key](call, number)
+    if key == ("POST", "uploads") and node in [account.app_id for account in call.accounts]:
+        return await upload_calls.begin(call, node)
     for account in call.accounts:
         template = account.templates_by_id.get(node)
-        if template is not None and key in accounts.TEMPLATE_CALLS:
-            return await accounts.TEMPLATE_CALLS[key](call, template)
+        if template is not None and key in _TEMPLATE_CALLS:
+            return await _TEMPLATE_CALLS[key](call, template)
         asset = world.media.find(node, account.waba_id)
         if asset is not None and key in media_calls.MEDIA_CALLS:
             return await media_calls.MEDIA_CALLS[key](call, asset)

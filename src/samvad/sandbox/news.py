@@ -1,5 +1,7 @@
 """Webhooks of every field but `messages`: about a number, with its metadata, or about a whole account."""
 
+from typing import Any
+
 from samvad.sandbox.model import Json
 from samvad.sandbox.statuses import wire_json
 from samvad.sandbox.world import Account, Number, World
@@ -13,12 +15,18 @@ def tell_of_number(
     world.deliveries.carry(world.callback(number), body.encode(), number.account.secret, about)
 
 
-def tell_of_account(world: World, account: Account, field: str, value: Json) -> None:
-    """Post a value without metadata, in an entry that has a time, as all but the message fields do."""
+def tell_of_account(
+    world: World, account: Account, field: str, value: Any, *, by_way_of: Number | None = None
+) -> None:
+    """Post a value without metadata, in an entry that has a time, as all but the message fields do.
+
+    `by_way_of` a number it goes where that number's webhooks go.
+    """
     entry = {
         "id": account.waba_id,
         "time": int(world.clock()),
         "changes": [{"value": value, "field": field}],
     }
     body = wire_json({"object": "whatsapp_business_account", "entry": [entry]})
-    world.deliveries.carry(world.account_callback(account), body.encode(), account.secret, ())
+    url = world.callback(by_way_of) if by_way_of else world.account_callback(account)
+    world.deliveries.carry(url, body.encode(), account.secret, ())

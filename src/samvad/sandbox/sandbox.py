@@ -253,8 +253,9 @@ class Sandbox:
         }
         if message.kind == "template":
             sent = message.payload["template"]
-            template = number.account.templates[sent["name"], sent["language"]["code"]]
-            shown["rendered"] = render(template, sent)
+            template = number.account.templates.get((sent["name"], sent["language"]["code"]))
+            if template is not None:  # it may be deleted by now
+                shown["rendered"] = render(template, sent)
         asset = self.world.media.find(message.media_id) if message.media_id else None
         if asset is not None:
             shown["media"] = {

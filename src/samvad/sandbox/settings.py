@@ -32,6 +32,17 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_s: Seconds = 60
 
 
+class Review(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How Meta decides about a new or edited template: after a while, or at once with no delay.
+
+    Without a verdict a template stays PENDING until the control API decides.
+    """
+
+    delay_ms: Milliseconds = 1_000
+    verdict: Literal["APPROVED", "REJECTED"] | None = "APPROVED"
+    reason: str = "INVALID_FORMAT"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every switch of the sandbox; the defaults behave like a healthy day at Meta.
 
@@ -43,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     delays: Delays = Delays()
     retry: Retry = Retry()
+    review: Review = Review()
+    template_creations_per_hour: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 100
+    templates_per_account: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 6_000
     auto_read: bool = True
     duplicates: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0
     shuffle: bool = False

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 import aiohttp
 
 from samvad.sandbox.errors import GraphError, parameter_is_required, unexpected_key
-from samvad.sandbox.identity import stable_id
 from samvad.sandbox.model import Json
 from samvad.sandbox.nodes import Call
 from samvad.sandbox.world import Account, Number, World
@@ -21,12 +20,11 @@ async def list_apps(call: Call, account: Account) -> Json:
     """GET /{waba}/subscribed_apps."""
     if not account.subscribed:
         return {"data": []}
-    app_id = stable_id("app", account.business.app_secret)
     app: Json = {
         "whatsapp_business_api_data": {
-            "link": f"https://www.facebook.com/games/?app_id={app_id}",
+            "link": f"https://www.facebook.com/games/?app_id={account.app_id}",
             "name": f"{account.business.name} app",
-            "id": app_id,
+            "id": account.app_id,
         }
     }
     if account.callback:

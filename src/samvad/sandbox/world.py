@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from samvad.sandbox.default_templates import default_templates
 from samvad.sandbox.deliveries import Deliveries
-from samvad.sandbox.identity import Identities, user_id
+from samvad.sandbox.identity import Identities, stable_id, user_id
 from samvad.sandbox.media import MediaShelf
 from samvad.sandbox.model import Business, Message, PhoneNumber
 from samvad.sandbox.pace import Pace
@@ -31,12 +31,34 @@ class Account:
         self.business = business
         self.waba_id = business.waba_id
         self.secret = business.app_secret.encode()
-        read = [read_template(business.waba_id, given) for given in business.templates or default_templates()]
-        self.templates: dict[tuple[str, str], Template] = {(one.name, one.language): one for one in read}
-        self.templates_by_id: dict[str, Template] = {one.id: one for one in read}
+        self.app_id = stable_id("app", business.app_secret)
         self.subscribed = True
         self.callback: str | None = None
         self.numbers = tuple(Number(number, self) for number in business.phone_numbers)
+        self.forget()
+
+    def forget(self) -> None:
+        """Have the templates of the configuration again, and no others."""
+        given = self.business.templates or default_templates()
+        read = [read_template(self.waba_id, one) for one in given]
+        self.templates: dict[tuple[str, str], Template] = {(one.name, one.language): one for one in read}
+        self.templates_by_id: dict[str, Template] = {one.id: one for one in read}
+        self.creations: list[float] = []
+        self.edits: dict[str, list[float]] = {}
+        self.names_in_use: dict[tuple[str, str], float] = {}  # of deleted templates, until when
+
+    def keep_template(self, template: Template) -> None:
+        """Put a changed template into its place, and a new one before all others, as Graph lists them."""
+        key = (template.name, template.language)
+        self.templates = (
+            self.templates | {key: template} if key in self.templates else {key: template} | self.templates
+        )
+        self.templates_by_id[template.id] = template
+
+    def drop_template(self, template: Template) -> None:
+        del self.templates[template.name, template.language]
+        del self.templates_by_id[template.id]
+        self.edits.pop(template.id, None)
 
 
 class Number:
@@ -126,13 +148,15 @@ class World:
         self._areas: dict[type[Any], Any] = {}
 
     def reset(self) -> None:
-        """Forget phones, messages, media, refusals, settings, the log and the counters.
+        """Forget phones, messages, media, refusals, settings, what became of templates, the log and the counters.
 
         Subscriptions stay, since they are the client's configuration and it would not know to repeat them.
         """
         self.timeline.forget()
         self.deliveries.forget()
         self.media.forget()
+        for account in self.accounts.values():
+            account.forget()
         self.settings = self.initial_settings
         self._empty()
 
