@@ -250,14 +250,20 @@ async def test_a_person_gets_45_messages_in_a_burst_and_then_one_in_six_seconds(
 
 
 async def test_messages_get_pinned_in_groups_only_and_groups_are_known_by_their_ids(wire: Wire) -> None:
-    group = base64.b64encode(b"capi_group:1234567").decode()
+    subject = {"messaging_product": "whatsapp", "subject": "Tea circle"}
+    await wire.meta.post(f"/{NUMBER}/groups", json=subject)
+    group = (await wire.meta.get(f"/{NUMBER}/groups")).json()["data"]["groups"][0]["id"]
+    link = (await wire.meta.get(f"/{group}/invite_link")).json()["invite_link"]
+    await wire.control(f"/phones/{ASHA}/groups/join", {"invite_link": link})
     pin = {"type": "pin", "message_id": "wamid.x"}
 
     pinned = await wire.send("pin", pin, to=group, recipient_type="group")
     nowhere = await wire.send("pin", pin, to="12345", recipient_type="group")
+    unknown = base64.b64encode(b"capi_group:1234567").decode()
+    never_made = await wire.send("pin", pin, to=unknown, recipient_type="group")
 
     assert pinned.json()["contacts"] == [{"input": group}]
-    assert error_of(nowhere)["code"] == 131041
+    assert error_of(nowhere)["code"] == error_of(never_made)["code"] == 131041
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from samvad.sandbox import calling_plays, control_meta
+from samvad.sandbox import calling_plays, control_meta, group_plays
 from samvad.sandbox.control_input import BadRequest, json_body, typed
 from samvad.sandbox.model import Json
 from samvad.sandbox.plays import Play
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT, MAX_LIMIT = 100, 20_000
 
 Deed = Callable[["Sandbox", Request], Awaitable[Any]]
-PLAYS: dict[str, Play] = calling_plays.PLAYS
+PLAYS: dict[str, Play] = calling_plays.PLAYS | group_plays.PLAYS
 
 INDEX: Json = {
     "what": "A sandbox of Meta's WhatsApp Cloud API. Graph calls live beside this control API.",
     "control": {
         "GET /phones": "the virtual phones",
         "POST /phones/{digits}/messages": "a customer writes: {type, text|image|…, phone_number_id?, name?, "
-        "context?, referral?, timestamp?, hide_phone?}",
+        "context?, referral?, timestamp?, hide_phone?, group_id?}",
         "GET /phones/{digits}/messages": "what the phone shows, oldest first",
         "GET /phones/{digits}/messages/{wamid}/media": "the file of a message",
         "POST /phones/{digits}/read": "the customer reads what was delivered",

@@ -3,6 +3,7 @@
 from samvad.sandbox import blocklist
 from samvad.sandbox.calls import Switchboard
 from samvad.sandbox.errors import GraphError
+from samvad.sandbox.groups import receiving
 from samvad.sandbox.model import Json
 from samvad.sandbox.number_settings import calling_of
 from samvad.sandbox.world import Number, World
@@ -10,10 +11,24 @@ from samvad.sandbox.world import Number, World
 
 def check(world: World, number: Number, payload: Json, digits: str) -> None:
     """Refuse what Meta would refuse of a message that is well formed."""
+    if payload.get("recipient_type") == "group":
+        group = receiving(world, number, digits)
+        if payload.get("type") == "interactive" or _is_for_one(number, payload):
+            raise GraphError(131051, f"This message cannot be sent to a group such as {group.subject}.")
+        return
     if blocklist.is_blocked(world, number, digits):
         raise GraphError(130403, "The recipient is blocked by this number.")
     if _asks_to_call(payload):
         _may_ask_to_call(world, number, digits)
+
+
+def _is_for_one(number: Number, payload: Json) -> bool:
+    """Whether it is an authentication template, whose code is nobody else's."""
+    if payload.get("type") != "template":
+        return False
+    sent = payload["template"]
+    template = number.account.templates.get((sent["name"], sent["language"]["code"]))
+    return template is not None and template.category == "AUTHENTICATION"
 
 
 def noted(world: World, number: Number, payload: Json, digits: str) -> None:

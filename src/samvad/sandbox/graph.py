@@ -13,6 +13,7 @@ from samvad.sandbox import (
     calling,
     conversation_tools,
     encryption,
+    group_calls,
     media_calls,
     number_settings,
     profile,
@@ -22,6 +23,7 @@ from samvad.sandbox import (
     upload_calls,
 )
 from samvad.sandbox.errors import GraphError, unknown_object
+from samvad.sandbox.groups import Groups
 from samvad.sandbox.model import Json
 from samvad.sandbox.nodes import Call
 from samvad.sandbox.sends import authorize
@@ -30,7 +32,9 @@ from samvad.sandbox.world import World
 API_VERSION = "v26.0"
 ATTACHMENTS = "whatsapp_business/attachments"
 
-_PATH = re.compile(r"(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32})(?:/([a-z_]+)(?:/(\w{1,64}))?)?/?")
+_PATH = re.compile(
+    r"(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32}|Y2FwaV9ncm91cDo[\w=-]{1,120})(?:/([a-z_]+)(?:/(\w{1,64}))?)?/?"
+)
 _UPLOAD = re.compile(r"(?:v\d{1,3}\.\d{1,2}/)?upload:([A-Za-z0-9_=-]{1,200})/?")
 _ACCOUNT_CALLS = accounts.ACCOUNT_CALLS | subscriptions.ACCOUNT_CALLS | template_calls.ACCOUNT_CALLS
 _TEMPLATE_CALLS = accounts.TEMPLATE_CALLS | template_calls.TEMPLATE_CALLS
@@ -40,6 +44,7 @@ _NUMBER_CALLS = (
     | media_calls.NUMBER_CALLS
     | number_settings.NUMBER_CALLS
     | calling.NUMBER_CALLS
+    | group_calls.NUMBER_CALLS
     | encryption.NUMBER_CALLS
     | profile.NUMBER_CALLS
     | blocklist.NUMBER_CALLS
@@ -82,6 +87,9 @@ async def _call(call: Call, path: str) -> Json:
         template = account.templates_by_id.get(node)
         if template is not None and key in _TEMPLATE_CALLS:
             return await _TEMPLATE_CALLS[key](call, template)
+        group = world.area(Groups).of_account(account, node)
+        if group is not None and key in group_calls.GROUP_CALLS:
+            return await group_calls.GROUP_CALLS[key](call, group)
         asset = world.media.find(node, account.waba_id)
         if asset is not None and key in media_calls.MEDIA_CALLS:
             return await media_calls.MEDIA_CALLS[key](call, asset)

@@ -7,6 +7,7 @@ from typing import Any
 
 from samvad.sandbox.blocklist import is_blocked
 from samvad.sandbox.errors import status_error
+from samvad.sandbox.groups import Group, Groups
 from samvad.sandbox.media import INBOUND_LIVES_S, MAX_UPLOAD
 from samvad.sandbox.model import Json, Message
 from samvad.sandbox.samples import sample
@@ -43,7 +44,8 @@ class BadRequest(ValueError):
 
 def receive(world: World, digits: str, given: Json) -> tuple[Message, Json]:
     """Let a customer send a message; the webhook leaves after the set delay."""
-    number = chosen_number(world, given.get("phone_number_id"))
+    group = _group(world, digits, given.get("group_id"))
+    number = group.number if group else chosen_number(world, given.get("phone_number_id"))
     phone = world.phone(digits)
     name = given.get("name")
     if isinstance(name, str) and name:
@@ -61,6 +63,8 @@ def receive(world: World, digits: str, given: Json) -> tuple[Message, Json]:
         sent[kind] = content
     if kind == "unsupported":
         sent["errors"] = [status_error(131051, "Message type is currently not supported.")]
+    if group is not None:
+        sent["group_id"] = group.id
     if given.get("context") is not None:
         sent["context"] = _context(world, number, digits, given["context"])
     for member in ("referral", "errors", "identity"):
@@ -72,7 +76,7 @@ def receive(world: World, digits: str, given: Json) -> tuple[Message, Json]:
         number_id=number.id,
         digits=digits,
         kind=kind,
-        payload={key: sent[key] for key in (kind, "context", "referral") if key in sent},
+        payload={key: sent[key] for key in (kind, "context", "referral", "group_id") if key in sent},
         at=at,
         from_business=False,
         status="delivered",
@@ -84,7 +88,7 @@ def receive(world: World, digits: str, given: Json) -> tuple[Message, Json]:
         return message, sent
     world.keep(message)
     world.counts.received += 1
-    if kind != "system":  # a notice of WhatsApp, and no word of the customer's
+    if kind != "system" and group is None:  # a notice of WhatsApp, and no word of the customer's
         phone.windows[number.id] = world.clock() + WINDOW_S
     delay_s = world.settings.delays.inbound_ms / 1000
     if delay_s:
@@ -102,6 +106,16 @@ def chosen_number(world: World, number_id: Any) -> Number:
     if number is None:
         raise BadRequest(f"phone_number_id {number_id!r} is none of {', '.join(world.numbers)}")
     return number
+
+
+def _group(world: World, digits: str, group_id: Any) -> Group | None:
+    """The group to write in, which one must be a member of."""
+    if group_id is None:
+        return None
+    group = world.area(Groups).by_id.get(group_id) if isinstance(group_id, str) else None
+    if group is None or digits not in group.participants:
+        raise BadRequest("group_id is no group this phone is in")
+    return group
 
 
 def _content(world: World, number: Number, kind: Any, given: Json) -> Any:

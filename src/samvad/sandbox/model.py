@@ -51,3 +51,4 @@ class Message:
     error: Json | None = None
     media_id: str | None = None
     group: bool = False
+    participants: tuple[Any, ...] = ()  # of a group: statuses.Participant

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 from samvad.sandbox import checks, gates, interactive, templates
 from samvad.sandbox.errors import GraphError, parameter, parameter_is_required, unknown_object
+from samvad.sandbox.groups import participants_of, receiving
 from samvad.sandbox.media import NotFetched, misfit
 from samvad.sandbox.model import Json, Message
 from samvad.sandbox.statuses import Statuses, contact_of, pricing_of, tail_of
@@ -116,6 +117,8 @@ class Sends:
         world.keep(message)
         world.counts.accepted += 1
         gates.noted(world, number, payload, digits)
+        for participant in message.participants:
+            world.phone(participant.digits).messages.append(message)
         self._plan(number, message, template, refusal)
         if refusal is not None and refusal.behaviour == "accept_then_drop":
             raise Drop
@@ -240,6 +243,7 @@ class Sends:
         category = "service" if template is None else template.category.lower()
         message.pricing = pricing_of(category, window_open=world.window_is_open(number, digits))
         if group:
+            message.participants = participants_of(world, receiving(world, number, digits))
             message.tail = tail_of(digits, "", opaque, hidden=False).replace(
                 ',"recipient_user_id":""', ',"recipient_type":"group"'
             )

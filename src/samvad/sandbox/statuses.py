@@ -2,7 +2,7 @@
 
 import json
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from samvad.sandbox.errors import status_error
 from samvad.sandbox.model import Message
@@ -15,6 +15,19 @@ FREE = ',"pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer
 PAID = ',"pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"%s"}'
 
 Part = tuple[str, str, str]
+
+
+class Participant(NamedTuple):
+    """Someone in a group whose phone tells what became of a message there."""
+
+    digits: str
+    bsuid: str
+    hidden: bool
+
+    @property
+    def tail(self) -> str:
+        phone = "" if self.hidden else f',"recipient_participant_id":"{self.digits}"'
+        return f'{phone},"recipient_participant_user_id":"{self.bsuid}"'
 
 
 def wire_json(value: Any) -> str:
@@ -35,14 +48,15 @@ class Statuses:
         settings = world.settings
         delays = settings.delays
         plan = [("sent", delays.sent_ms)]
-        if message.kind not in UNREAD_KINDS and not message.group:
+        if message.kind not in UNREAD_KINDS:
             plan.append(("delivered", delays.delivered_ms))
             if settings.auto_read:
                 plan.append(("read", delays.read_ms))
         for status, delay_ms in plan:
             if settings.shuffle:
                 delay_ms = world.chance.random() * max(delays.sent_ms, delays.delivered_ms, delays.read_ms)
-            world.timeline.after(delay_ms / 1000, partial(self.tell, message, status))
+            for participant in message.participants or (None,):
+                world.timeline.after(delay_ms / 1000, partial(self.tell, message, status, participant))
 
     def promise_failure(self, message: Message, code: int, details: str | None = None) -> None:
         """Plan a failure: accepted now, told later."""
@@ -57,21 +71,25 @@ class Statuses:
             message.contact = f'{{"wa_id":"{message.digits}"}}'
         self.tell(message, "failed")
 
-    def tell(self, message: Message, status: str) -> None:
-        """Send the webhook of one status, once in the life of the message."""
-        if status in message.told:
+    def tell(self, message: Message, status: str, participant: Participant | None = None) -> None:
+        """Send the webhook of one status, once in the life of the message; in a group, once per participant."""
+        key = status if participant is None else f"{status} {participant.digits}"
+        if key in message.told:
             return
-        message.told.add(status)
+        message.told.add(key)
         if RANK[status] > RANK[message.status]:
             message.status = status
         pricing = message.pricing if status in ("sent", "delivered") else ""
         errors = f',"errors":[{wire_json(message.error)}]' if status == "failed" else ""
         told = (
             f'{{"id":"{message.wamid}","status":"{status}","timestamp":"{int(self._world.clock())}"'
-            f"{message.tail}{pricing}{errors}}}"
+            f"{message.tail}{'' if participant is None else participant.tail}{pricing}{errors}}}"
         )
         number = self._world.numbers[message.number_id]
-        part = (message.contact, told, message.wamid)
+        contact = message.contact
+        if participant is not None:
+            contact = contact_of(participant.digits, participant.bsuid, hidden=participant.hidden)
+        part = (contact, told, message.wamid)
         if self._world.settings.statuses_per_webhook == 1:
             self._post(number, [part])
         else:
