@@ -26,6 +26,7 @@ from samvad.settings import Settings
 from samvad.storage import Database, Lane, open_database
 from samvad.storage.blobs import Blobs
 from samvad.storage.schema import migrate
+from samvad.web import docs
 from samvad.whatsapp.cloud_api import CloudApi
 
 KEEP_PROMISES_MS = 24 * 60 * 60 * 1000
@@ -62,6 +63,7 @@ class App:
         self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs)
         self._ingress = ingress.Ingress(self.res, self.directory)
         self._api = Api(services(self.res, self.directory))
+        self._docs = docs.Docs()
         self._loops: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +71,8 @@ class App:
             return await self._lifespan(receive, send)
         if scope["type"] == "http" and scope["path"].startswith(ingress.PREFIX):
             return await self._ingress(scope, receive, send)
+        if scope["type"] == "http" and docs.is_ours(scope["path"]):
+            return await self._docs(scope, receive, send)
         return await self._api(scope, receive, send)
 
     async def start(self) -> None:
