@@ -14,17 +14,28 @@ from typing import Any
 
 import pytest
 
+from samvad.domain.accounts import operations as accounts
 from samvad.domain.doctor.disk import Place, disk
 from samvad.domain.inbound.tables import inbound_events
 from samvad.domain.waba import queries as waba
 from samvad.kit.sealing import Seal
 from samvad.storage import Tx, every_team
 from tests.cli.test_cli import Ended, Shell, session, settings_of  # noqa: F401  (a fixture)
-from tests.harness import BUSINESS, SEALING_KEY, Product, copy_file, running, until
+from tests.harness import (
+    BUSINESS,
+    OTHER_BUSINESS,
+    SEALING_KEY,
+    Product,
+    copy_file,
+    make_team,
+    running,
+    until,
+)
 from tests.sandbox.wire import served
 
 SCOPES = ["whatsapp_business_messaging", "whatsapp_business_management"]
 NUMBER = BUSINESS.phone_numbers[0].id
+DOCTOR = "/v1/samvad/doctor"
 EIGHT = {"token", "scopes", "subscription", "callback", "signature", "clock", "number", "disk"}
 
 
@@ -345,3 +356,43 @@ def looked_at(copy: Path) -> tuple[list[Any], int, int]:
     with closing(sqlite3.connect(copy)) as opened:
         texts = opened.execute("select text from message").fetchall()
     return texts, copy.stat().st_mode, len(list(copy.parent.iterdir()))
+
+
+async def test_a_manager_asks_the_doctor_over_the_api_and_only_about_their_team(product: Product) -> None:
+    agent = await accounts.create_key(product.app.res, product.team.id, name="agent", role="Agent")
+    other = await make_team(product.app, OTHER_BUSINESS, name="Babbage")
+
+    found = (await product.api.get(DOCTOR)).json()["_data"]
+    async with product.client(agent.token) as client:
+        refused = await client.get(DOCTOR)
+    stranger = await product.api.get(DOCTOR, params={"plugin": other.plugin_id})
+
+    states = {it["check"]: it["state"] for it in found}
+    assert {it["plugin"] for it in found} == {product.team.plugin_id, None}
+    assert {states[it] for it in ("token", "subscription", "callback", "signature", "number")} == {"fine"}
+    assert "fault" not in states.values()
+    assert refused.status_code == 403
+    assert stranger.status_code == 404
+
+
+async def test_over_the_api_no_address_is_asked_but_our_own(on_sqlite: Clinic) -> None:
+    product = on_sqlite.product
+    account = product.sandbox.world.accounts[BUSINESS.waba_id]
+    path = (account.callback or "").removeprefix(product.base_url)
+    knocks: list[str] = []
+
+    async def neighbour(scope: Any, receive: Any, send: Any) -> None:
+        knocks.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with served(neighbour) as url:
+        account.callback = url + path
+        found = (await product.api.get(DOCTOR)).json()["_data"]
+        over_api = len(knocks)
+        on_server = (await on_sqlite.faults())["callback"][0]
+
+    assert {it["state"] for it in found if it["check"] in ("callback", "signature")} == {"skipped"}
+    assert over_api == 0
+    assert knocks
+    assert "not with the challenge" in on_server

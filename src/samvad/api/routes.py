@@ -65,6 +65,7 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
         samvad.receive_test_message,
         "required",
     ),
+    ("GET", "/v1/samvad/doctor", samvad.show_doctor, "required"),
     ("GET", "/v1/samvad/webhook-delivery", samvad.list_webhook_deliveries, "required"),
     ("GET", "/v1/samvad/webhook-delivery/{deliveryId}", samvad.show_webhook_delivery, "required"),
     ("POST", "/v1/samvad/webhook-delivery/{deliveryId}/replay", samvad.replay_webhook_delivery, "required"),

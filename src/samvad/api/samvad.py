@@ -3,6 +3,7 @@
 from samvad.api import wire
 from samvad.api.call import Call, Fields, numbers_of, page_of
 from samvad.asgi.replies import Reply, data
+from samvad.domain.doctor import operations as doctor
 from samvad.domain.messages import test_chat
 from samvad.domain.webhooks import operations as webhooks
 from samvad.kit import phones
@@ -51,3 +52,8 @@ async def show_webhook_delivery(call: Call) -> Reply:
 async def replay_webhook_delivery(call: Call) -> Reply:
     row, attempts = await webhooks.replay(call.ctx, call.path["deliveryId"])
     return data(wire.delivery(row, attempts))
+
+
+async def show_doctor(call: Call) -> Reply:
+    findings = await doctor.examine_team(call.ctx, plugin_id=call.query().get("plugin"))
+    return data([wire.finding(it) for it in findings])

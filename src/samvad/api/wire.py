@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from samvad.domain.chats.model import Chat
+from samvad.domain.doctor.model import Finding
 from samvad.domain.messages.model import Message, Status
 from samvad.domain.waba.model import PluginConfig
 
@@ -190,3 +191,7 @@ def _attempt_error(it: Any) -> str | None:
     if it.error is not None or it.status is None:
         return it.error or "No answer."
     return None if 200 <= it.status < 300 else f"The receiver answered {it.status}."
+
+
+def finding(it: Finding) -> dict[str, Any]:
+    return {"check": it.check, "state": it.state, "words": it.words, "fix": it.fix, "plugin": it.plugin_id}

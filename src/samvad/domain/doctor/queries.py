@@ -3,25 +3,29 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, extract, func, literal
+from sqlalchemy import Row, Select, Table, extract, func
 
 from samvad.domain.waba.tables import business_accounts, phone_numbers, plugins
 from samvad.storage import Tx, every_team
 
 
 def plugins_oldest_first(tx: Tx) -> Sequence[Row[Any]]:
-    """Of every team: the doctor on the command line looks after the whole installation."""
-    query = every_team.select(plugins).where(plugins.c.is_active)
+    """Of the team that asks; of every team for the doctor on the command line, who looks after all of it."""
+    query = _select(tx, plugins).where(plugins.c.is_active)
     return tx.all(query.order_by(plugins.c.created_at, plugins.c.id))
 
 
 def accounts_and_numbers(tx: Tx, plugin_id: str) -> tuple[list[str], list[str]]:
-    """The ids of what is connected through a plugin, oldest first; the plugin was read before."""
+    """The ids of what is connected through a plugin, oldest first."""
     found = []
     for table in (business_accounts, phone_numbers):
-        query = every_team.select(table.c.id).where(table.c.plugin_id == literal(plugin_id))
+        query = _select(tx, table).where(table.c.plugin_id == plugin_id)
         found.append([row.id for row in tx.all(query.order_by(table.c.created_at, table.c.id))])
     return found[0], found[1]
+
+
+def _select(tx: Tx, table: Table) -> Select[Any]:
+    return every_team.select(table) if tx.team_id is None else tx.select(table)
 
 
 def database_clock(tx: Tx) -> int:
