@@ -13,7 +13,7 @@ from samvad.domain.messages import sends, statuses
 from samvad.domain.processes import operations as processes
 from samvad.domain.waba.directory import Directory
 from samvad.domain.webhooks.dispatch import Dispatcher
-from samvad.domain.webhooks.model import BACK_OFF_MS
+from samvad.domain.webhooks.model import BACK_OFF_MS, DAY_MS, Rules
 from samvad.ingress import endpoint as ingress
 from samvad.ingress.fold import Folder
 from samvad.jobs.queue import Job
@@ -59,7 +59,7 @@ class App:
         )
         self.directory = Directory(self.res)
         self.folder = Folder(self.res)
-        self.dispatcher = Dispatcher(self.res, back_off_ms=settings.webhook_back_off_ms or BACK_OFF_MS)
+        self.dispatcher = Dispatcher(self.res, rules=_patience(settings))
         self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs)
         self._ingress = ingress.Ingress(self.res, self.directory)
         self._api = Api(services(self.res, self.directory))
@@ -148,6 +148,16 @@ class App:
         await receive()
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _patience(settings: Settings) -> Rules:
+    back_off_ms = settings.webhook_back_off_ms or BACK_OFF_MS
+    return Rules(
+        back_off_ms=back_off_ms,
+        pause_after_ms=round(settings.webhook_pause_after_days * DAY_MS),
+        probe_every_ms=back_off_ms[-1],
+        at_once=settings.webhook_at_once,
+    )
 
 
 def _notice(task: asyncio.Task[None]) -> None:

@@ -39,6 +39,15 @@ class Settings:
     webhook_back_off_ms: tuple[int, ...] = ()
     """When failed webhooks are tried again; empty means the built-in 10 s to 24 h."""
 
+    webhook_at_once: int = 8
+    """Webhooks under way to one endpoint at the same time; each is of another chat."""
+
+    webhook_pause_after_days: float = 3.0
+    """An endpoint that takes nothing for so long is paused, and only probed from then on."""
+
+    webhook_keep_days: float = 30.0
+    """How long the log of webhooks keeps what was delivered or given up."""
+
     upstream_timeout_s: float = 30.0
     """How long Meta may take to answer a send before it counts as ambiguous."""
 
@@ -70,6 +79,9 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         graph_url=_url(said, "graph_url", META),
         allow_private_webhooks=said.get("allow_private_webhooks", "").lower() in ("1", "true", "yes", "on"),
         webhook_back_off_ms=_seconds(said.get("webhook_back_off_s", "")),
+        webhook_at_once=round(_number(said, "webhook_at_once", 8, least=1)),
+        webhook_pause_after_days=_number(said, "webhook_pause_after_days", 3.0, least=0),
+        webhook_keep_days=_number(said, "webhook_keep_days", 30.0, least=0),
         upstream_timeout_s=_number(said, "upstream_timeout_s", 30.0),
         log_format=said.get("log_format", "json"),
         backup_dir=Path(said["backup_dir"]).absolute() if said.get("backup_dir") else None,
@@ -86,6 +98,9 @@ _READ = (
     "graph_url",
     "allow_private_webhooks",
     "webhook_back_off_s",
+    "webhook_at_once",
+    "webhook_pause_after_days",
+    "webhook_keep_days",
     "upstream_timeout_s",
     "log_format",
     "backup_dir",
@@ -110,11 +125,14 @@ def _url(said: Mapping[str, str], name: str, default: str) -> str:
     return url
 
 
-def _number(said: Mapping[str, str], name: str, default: float) -> float:
+def _number(said: Mapping[str, str], name: str, default: float, *, least: float | None = None) -> float:
     try:
-        return float(said.get(name, default))
+        number = float(said.get(name, default))
     except ValueError:
         raise BadRequest(f"SAMVAD_{name.upper()} must be a number; got {said[name]!r:.40}.") from None
+    if least is not None and not number >= least:
+        raise BadRequest(f"SAMVAD_{name.upper()} must be at least {least}; got {said[name]!r:.40}.")
+    return number
 
 
 def _seconds(words: str) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from samvad.domain.messages.receiving import Arrival
 from samvad.domain.templates import news as template_news
 from samvad.domain.waba import discovery
 from samvad.domain.webhooks import queries as webhooks
+from samvad.domain.webhooks.model import ECHO_FIELD, About, chat_key
 from samvad.kit.ids import is_id
 from samvad.storage import TROUBLE, Tx
 from samvad.whatsapp import webhooks as meta
@@ -62,15 +63,14 @@ class Folder:
     async def _fold_batch(self) -> int:
         res = self._res
         try:
-            folded, deliveries = await res.db.write(fold, limit=BATCH, at=res.clock())
+            folded, _ = await res.db.write(fold, limit=BATCH, at=res.clock())
         except TROUBLE:
             raise  # the database's trouble, not the events'
         except Exception as error:
             log.warning("fold.batch_failed", error=repr(error))
-            folded = deliveries = await self._fold_one_by_one()
-        if deliveries:
-            res.bells.deliveries.ring()
+            folded = await self._fold_one_by_one()
         if folded:
+            res.bells.deliveries.ring()
             res.bells.jobs.ring()
         return folded
 
@@ -106,7 +106,7 @@ def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> int:
     statuses.apply(tx, reading.news, at=at)
     template_news.apply(tx, reading.account_news, at=at)
     deliveries = webhooks.add_for_inbound(
-        tx, [(row.id, row.plugin_id, row.received_at) for row in rows], at=at
+        tx, [(row.id, row.plugin_id, row.received_at) for row in rows], at=at, about=reading.about
     )
     inbound.mark_folded(tx, [row.id for row in rows], reading.marks(), at=at)
     return deliveries
@@ -126,6 +126,7 @@ class Reading:
         self.arrivals: list[Arrival] = []
         self.news: list[News] = []
         self.account_news: list[AccountNews] = []
+        self.about: dict[int, About] = {}
         self._problems: dict[int, list[str]] = {}
         self._kept: dict[int, list[str]] = {}
         self._places: dict[tuple[str, str], tuple[str, str]] = {}
@@ -140,13 +141,16 @@ class Reading:
         for place, it in enumerate(said):
             match it:
                 case StatusNews():
+                    self._note(event_id, "messages", it, it.phone or it.bsuid)
                     self._status(event_id, team_id, it)
                 case Received():
+                    self._note(event_id, "messages", it, it.phone or it.bsuid)
                     self._seen(it, team_id, plugin_id, event_id)
                     self.arrivals.append(_arrival(it, team_id, plugin_id, "INBOUND", self.at))
                 case Echo():
                     self._echo(event_id, team_id, plugin_id, it)
                 case Other(waba_id, field, phone_number_id, moment, value):
+                    self._about(event_id, About(field))
                     self._kept.setdefault(event_id, []).append(field)
                     when = moment if moment is not None else self.at
                     self.account_news.append(
@@ -156,6 +160,15 @@ class Reading:
                     )
                 case Problem(where, why, _):
                     self._problems.setdefault(event_id, []).append(f"{where}: {why}")
+
+    def _note(self, event_id: int, event: str, it: Received | Echo | StatusNews, peer: str | None) -> None:
+        """Whose chat a body is about, for the order of its deliveries and for whoever looks for them."""
+        key = chat_key(it.phone_number_id, it.group_id or peer)
+        self._about(event_id, About(event, key, peer, it.wamid))
+
+    def _about(self, event_id: int, about: About) -> None:
+        known = self.about.get(event_id)
+        self.about[event_id] = about if known is None else known.and_also(about)
 
     def numbers(self) -> list[discovery.Mention]:
         return [
@@ -195,6 +208,7 @@ class Reading:
         self.news.append(News(team_id, it.wamid, status, it.at or self.at, error, ours))
 
     def _echo(self, event_id: int, team_id: str, plugin_id: str, it: Echo) -> None:
+        self._note(event_id, ECHO_FIELD, it, it.to or it.bsuid)
         self._seen(it, team_id, plugin_id, event_id)
         self.arrivals.append(_arrival(it, team_id, plugin_id, "OUTBOUND", self.at))
 
@@ -225,6 +239,8 @@ def _arrival(it: Received | Echo, team_id: str, plugin_id: str, direction: str, 
         content=it.content,
         text=it.text,
         at=it.at or at,
+        waba_id=it.waba_id,
+        raw=it.raw,
         name=it.name,
         username=it.username,
         context=context,

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 ROLE_TYPES = ("ADMIN", "MANAGER", "USER")
@@ -44,6 +44,20 @@ class TeamSettings:
     def of(kept: dict[str, Any]) -> "TeamSettings":
         wanted = kept.get("closed_chats")
         return TeamSettings(wanted if wanted in CLOSED_CHATS else "NEW")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecrets:
+    """What a team's webhooks are signed with; during a rotation, also with what takes over at `takes_over_at`."""
+
+    current: str = field(repr=False)
+    upcoming: str | None = field(default=None, repr=False)
+    takes_over_at: int | None = None
+
+    @property
+    def signing(self) -> tuple[str, ...]:
+        """The current one first: a receiver that knows one signature only knows that one."""
+        return (self.current,) if self.upcoming is None else (self.current, self.upcoming)
 
 
 def new_token() -> str:

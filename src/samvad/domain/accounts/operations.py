@@ -13,6 +13,7 @@ from samvad.domain.accounts.model import (
     NewKey,
     Principal,
     TeamSettings,
+    WebhookSecrets,
     hash_of,
     new_token,
 )
@@ -176,10 +177,58 @@ async def authenticate(res: Resources, token: str) -> Principal:
 
 async def webhook_secret(res: Resources, team_id: str) -> str:
     """What a team's webhooks are signed with."""
+    return (await webhook_secrets(res, team_id)).current
+
+
+async def webhook_secrets(res: Resources, team_id: str) -> WebhookSecrets:
+    """What a team's webhooks are signed with, and what they are about to be."""
     team = await res.db.read(queries.find_team, team_id)
     if team is None:
         raise NotFound("No such team.")
-    return res.seal.open(team.webhook_secret_sealed)
+    current, upcoming = team.webhook_secret_sealed, team.next_webhook_secret_sealed
+    if upcoming is not None and res.clock() >= team.next_webhook_secret_at:
+        current, upcoming = upcoming, None
+    if upcoming is None:
+        return WebhookSecrets(res.seal.open(current))
+    return WebhookSecrets(res.seal.open(current), res.seal.open(upcoming), team.next_webhook_secret_at)
+
+
+async def rotate_webhook_secret(
+    res: Resources, team_id: str, *, overlap_ms: int, actor_id: str | None = None
+) -> WebhookSecrets:
+    """Make a new webhook secret, which takes over when the overlap ends; until then both sign.
+
+    An upcoming secret that has not taken over yet is replaced: it was perhaps never written down.
+    """
+    before, now = await webhook_secrets(res, team_id), res.clock()
+    made = res.seal.close(secrets.token_hex(32))
+    sealed = {
+        "webhook_secret_sealed": res.seal.close(before.current),
+        "next_webhook_secret_sealed": made,
+        "next_webhook_secret_at": now + overlap_ms,
+    }
+
+    def unit(tx: Tx) -> None:
+        queries.set_team(tx, **sealed)
+        record(tx, [Event(team_id, "webhook_secret.rotated", team_id, actor_id)], at=now)
+
+    await res.db.team(team_id).write(unit)
+    return await webhook_secrets(res, team_id)
+
+
+async def activate_webhook_secret(
+    res: Resources, team_id: str, *, actor_id: str | None = None
+) -> WebhookSecrets:
+    """Let the upcoming secret take over now. Raises Conflict when none is being rotated in."""
+    if (await webhook_secrets(res, team_id)).upcoming is None:
+        raise Conflict("No webhook secret is being rotated in: rotate first.")
+
+    def unit(tx: Tx) -> None:
+        queries.set_team(tx, next_webhook_secret_at=res.clock())
+        record(tx, [Event(team_id, "webhook_secret.activated", team_id, actor_id)], at=res.clock())
+
+    await res.db.team(team_id).write(unit)
+    return await webhook_secrets(res, team_id)
 
 
 async def get_settings(ctx: Context) -> TeamSettings:

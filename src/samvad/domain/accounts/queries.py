@@ -51,6 +51,12 @@ def find_team(tx: Tx, team_id: str) -> Row[Any] | None:
     return tx.first(TEAM, {"team_id": team_id})
 
 
+def set_team(tx: Tx, **changes: Any) -> None:
+    """Change this unit's own team, whose key is its id."""
+    assert tx.team_id is not None
+    tx.execute(every_team.update(teams).where(teams.c.id == tx.team_id).values(**changes))
+
+
 def find_team_named(tx: Tx, name: str) -> str | None:
     row = tx.first(TEAM_BY_NAME, {"name": name})
     return row.id if row else None

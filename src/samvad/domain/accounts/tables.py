@@ -10,6 +10,8 @@ teams = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("webhook_secret_sealed", Text, nullable=False),
+    Column("next_webhook_secret_sealed", Text),  # while one is being rotated: see operations.webhook_secrets
+    Column("next_webhook_secret_at", Millis),  # when the next one takes over
     Column("settings", JsonText, nullable=False),
     Column("created_at", Millis, nullable=False),
 )

@@ -191,6 +191,7 @@ async def _write_answer(
     contact_id = begun.contact.id if begun.contact else None
     answered = Answered(begun.order, contact_id, wamid, wa_id, error, ctx.now())
     status: Status = await ctx.resources.outcomes.put(answered)
+    ctx.resources.bells.deliveries.ring()
     return status
 
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import Row, bindparam
 
 from samvad.domain.chats import queries as chats
 from samvad.domain.chats.queries import Place, Touch
 from samvad.domain.contacts import queries as contacts
 from samvad.domain.contacts.model import Contact, Identity, Person
 from samvad.domain.events.log import Event, record
-from samvad.domain.messages import merging, sends, statuses
+from samvad.domain.messages import merging, sends, statuses, telling
 from samvad.domain.messages.model import Status, attachments_of, sort_second
 from samvad.domain.messages.tables import messages
 from samvad.kit.ids import new_id
@@ -37,6 +37,8 @@ class Arrival:
     context: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
     group_id: str | None = None
+    waba_id: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)  # Meta's own object
 
     @property
     def quotes(self) -> str | None:
@@ -48,7 +50,14 @@ class Arrival:
 RECEIVE = (
     every_team.upsert(messages)
     .on_conflict_do_nothing(index_elements=["wamid", "team_id"])
-    .returning(messages.c.id, messages.c.team_id, messages.c.chat_id, messages.c.direction)
+    .returning(
+        messages.c.id,
+        messages.c.team_id,
+        messages.c.wamid,
+        messages.c.chat_id,
+        messages.c.contact_id,
+        messages.c.direction,
+    )
 )
 
 QUOTE = (
@@ -84,12 +93,19 @@ def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
     _quote(tx, [it for it in arrivals if it.quotes])
     chats.count_unread(tx, [row.chat_id for row in added if row.chat_id and row.direction == "INBOUND"])
     record(tx, [Event(row.team_id, _NAMES[row.direction], row.id) for row in added], at=at)
+    telling.arrived(tx, _as_they_came(added, arrivals), at=at)
     echoes = [it.wamid for it in arrivals if it.direction == "OUTBOUND"]
     if echoes:
         statuses.unpark(tx, echoes, at=at)
 
 
 _NAMES = {"INBOUND": "message.received", "OUTBOUND": "message.echoed"}
+
+
+def _as_they_came(added: Sequence[Row[Any]], arrivals: Sequence[Arrival]) -> list[tuple[Row[Any], Arrival]]:
+    """What was added with its arrival, in the order of arrival."""
+    rows = {(row.team_id, row.wamid): row for row in added}
+    return [(row, it) for it in arrivals if (row := rows.pop((it.team_id, it.wamid), None)) is not None]
 
 
 def _meet(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> dict[tuple[str, str], Contact]:

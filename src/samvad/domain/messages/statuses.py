@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam
 
 from samvad.domain.events.log import Event, record
+from samvad.domain.messages import telling
 from samvad.domain.messages.model import News, Progress, Status
 from samvad.domain.messages.tables import messages, parked_statuses
 from samvad.storage import Tx, every_team
@@ -92,7 +93,8 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
     by_wamid: dict[tuple[str, str | None], str] = {
         (it.team_id, it.wamid): it.id for it in before.values() if it.wamid
     }
-    parked, happened = [], []
+    parked: list[dict[str, Any]] = []
+    steps: list[telling.Step] = []
     for news in heard:
         message_id = by_wamid.get((news.team_id, news.wamid)) or _brought_back(news, after)
         if message_id is None:
@@ -104,11 +106,15 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
         if moved is not message:
             after[message_id] = moved
             if not message.heard(news.status):
-                happened.append(Event(moved.team_id, f"message.{news.status.name.lower()}", moved.id))
+                steps.append(telling.Step(moved.id, news))
     if parked:
         tx.execute(PARK, parked)
     _advance(tx, [after[it] for it in after if after[it] is not before[it]])
-    record(tx, happened, at=at)
+    record(
+        tx, [Event(it.team_id, f"message.{it.status.name.lower()}", message) for message, it in steps], at=at
+    )
+    accepted = [it for it in after if before[it].wamid is None and after[it].wamid is not None]
+    telling.moved(tx, accepted, steps, at=at)
     return list(after.values())
 
 

@@ -1,10 +1,13 @@
 """Message templates in the database."""
 
 from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row
 
 from samvad.domain.templates.model import Template
 from samvad.domain.templates.tables import templates
-from samvad.storage import Tx
+from samvad.storage import Tx, every_team
 
 
 def of_account(tx: Tx, waba_id: str) -> list[Template]:
@@ -49,3 +52,9 @@ def replace_all(tx: Tx, waba_id: str, found: Sequence[Template], *, at: int) -> 
                 for it in found
             ],
         )
+
+
+def of_any_account(tx: Tx, team_id: str, template_id: Any) -> Row[Any] | None:
+    """Name and language of a team's template; None when it is no longer there. For units of all teams."""
+    one = every_team.select(templates.c.name, templates.c.language)
+    return tx.first(one.where(templates.c.id == template_id, templates.c.team_id == team_id))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from samvad.domain.webhooks.model import ECHO_FIELD, TEMPLATE_FIELD
 from samvad.kit.errors import BadRequest
 
 EVENTS = ("message", "status", "message_echo", "smb_message_echo", "deliveryStatus")
@@ -85,6 +86,29 @@ class Connection:
             raise BadRequest(*(f"To connect a number, {what} is needed." for what in missing))
 
 
+def endpoints_of(config: dict[str, Any]) -> dict[str, tuple[str | None, list[str]]]:
+    """Where a stored config sends webhooks: by format the URL and the events of ours it wants.
+
+    The two formats are independent of each other, even where they have the same address.
+    """
+    it = config_from(config)
+    extra = [
+        event
+        for event, wanted in (
+            (ECHO_FIELD, it.enable_message_echoes_for_pass_through_webhook),
+            (TEMPLATE_FIELD, it.enable_send_message_template_event_for_pass_through_webhook),
+        )
+        if wanted
+    ]
+    return {
+        "meta": (it.pass_through_webhook_url, extra),
+        "chakra": (
+            it.chakra_webhook_url if it.enable_chakra_webhook else None,
+            sorted(it.which_chakra_webhook_events_to_send),
+        ),
+    }
+
+
 def changed_config(config: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     """The stored config after a partial update in the wire's words; names every problem at once."""
     problems = [problem for name, value in wanted.items() if (problem := _problem(name, value))]
@@ -96,7 +120,8 @@ def changed_config(config: dict[str, Any], wanted: dict[str, Any]) -> dict[str, 
 
 _url = re.compile(r"https?://\S+")
 
-URLS = ("passThroughWebhookUrl", "chakraWebhookUrl")
+URL_OF = {"meta": "passThroughWebhookUrl", "chakra": "chakraWebhookUrl"}
+URLS = tuple(URL_OF.values())
 _SWITCHES = (
     "enableMessageEchoesForPassThroughWebhook",
     "enableSendMessageTemplateEventForPassThroughWebhook",

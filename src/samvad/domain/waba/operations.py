@@ -8,7 +8,7 @@ from typing import Any
 from samvad.domain.context import Context, Resources
 from samvad.domain.events.log import Event, record
 from samvad.domain.waba import queries
-from samvad.domain.waba.model import URLS, Connection, PluginConfig, changed_config
+from samvad.domain.waba.model import URL_OF, URLS, Connection, PluginConfig, changed_config, endpoints_of
 from samvad.domain.webhooks import queries as endpoints
 from samvad.domain.webhooks.model import names_private_host
 from samvad.kit.errors import BadRequest, Conflict, NotFound
@@ -125,11 +125,15 @@ async def update_config(ctx: Context, plugin_id: str, wanted: dict[str, Any]) ->
     def unit(tx: Tx) -> None:
         if queries.find_plugin(tx, plugin_id) is None:
             raise NotFound("Plugin not found")
-        config, now = changed_config(queries.stored_config(tx, plugin_id), wanted), ctx.now()
+        before, now = queries.stored_config(tx, plugin_id), ctx.now()
+        config = changed_config(before, wanted)
         queries.set_plugin(tx, plugin_id, config=config, updated_at=now)
-        if "passThroughWebhookUrl" in wanted:
-            url = config["passThroughWebhookUrl"]
-            endpoints.set_endpoint(tx, plugin_id=plugin_id, format="meta", url=url, at=now)
+        was = endpoints_of(before)
+        for format, (url, events) in endpoints_of(config).items():
+            if URL_OF[format] in wanted or url != was[format][0]:
+                endpoints.set_endpoint(tx, plugin_id=plugin_id, format=format, url=url, events=events, at=now)
+            elif events != was[format][1]:
+                endpoints.set_events(tx, plugin_id=plugin_id, format=format, events=events, at=now)
         changed = Event(ctx.team_id, "plugin.configured", plugin_id, ctx.user_id, {"changed": sorted(wanted)})
         record(tx, [changed], at=now)
 

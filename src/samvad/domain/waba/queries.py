@@ -18,6 +18,10 @@ OWNERS = every_team.select(
 ).where(among(phone_numbers.c.id, "ids"))
 """Across teams: the fold must see that a number belongs to somebody else."""
 
+NUMBERS = every_team.select(
+    phone_numbers.c.id, phone_numbers.c.waba_id, phone_numbers.c.display_phone_number
+).where(among(phone_numbers.c.id, "ids"))
+
 ACCOUNT_OWNERS = every_team.select(business_accounts.c.id, business_accounts.c.team_id).where(
     among(business_accounts.c.id, "ids")
 )
@@ -108,6 +112,11 @@ def set_account(tx: Tx, waba_id: str, **changes: Any) -> None:
 
 def owners(tx: Tx, phone_number_ids: Collection[str]) -> dict[str, Row[Any]]:
     return {row.id: row for row in tx.all(OWNERS, {"ids": phone_number_ids})}
+
+
+def numbers_by_id(tx: Tx, phone_number_ids: Collection[str]) -> dict[str, Row[Any]]:
+    """Across teams: what webhooks say of the numbers their messages were sent from."""
+    return {row.id: row for row in tx.all(NUMBERS, {"ids": phone_number_ids})}
 
 
 def account_owners(tx: Tx, waba_ids: Collection[str]) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """Customers' endpoints, what is to be delivered to them, and every attempt to do so.
 
-A delivery is its own queue entry (ADR 0005): state PENDING, oldest first per endpoint.
+A delivery is its own queue entry (ADR 0005): state PENDING, oldest first per endpoint and chat.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text
 
-from samvad.storage.columns import Millis, Serial, metadata
+from samvad.storage.columns import JsonText, Millis, Serial, metadata
 
 endpoints = Table(
     "endpoint",
@@ -13,11 +13,22 @@ endpoints = Table(
     Column("id", Text, primary_key=True),
     Column("team_id", Text, nullable=False),
     Column("plugin_id", Text, nullable=False),
-    Column("format", Text, nullable=False),  # meta: Meta's bytes as they came
+    Column("format", Text, nullable=False),  # meta: Meta's bytes as they came; chakra: {event, payload}
     Column("url", Text, nullable=False),
+    Column("events", JsonText, nullable=False),  # the outgoing events it wants, by name
     Column("is_active", Boolean, nullable=False),
-    Column("failures", Integer, nullable=False),  # in a row, of the endpoint itself
+    Column("hears_from_at", Millis, nullable=False),  # of what was received before then it hears nothing
+    Column("failures", Integer, nullable=False),  # rounds in a row, of the endpoint itself
+    Column("failing_since_at", Millis),
+    Column(
+        "failed_at", Millis
+    ),  # the last failure that counted: those begun before it were of the same round
+    Column("delivered_at", Millis),
     Column("rests_until_at", Millis),
+    Column("paused_at", Millis),
+    Column("paused_why", Text),  # HAND, FAILING, GONE
+    Column("lease_owner", Text),  # the process that delivers to it now
+    Column("leased_until_at", Millis),
     Column("created_at", Millis, nullable=False),
     Column("updated_at", Millis, nullable=False),
 )
@@ -30,10 +41,16 @@ deliveries = Table(
     Column("id", Text, primary_key=True),  # UUIDv7: in the order they were made
     Column("team_id", Text, nullable=False),
     Column("endpoint_id", Text, nullable=False),
-    Column("inbound_event_id", BigInteger, nullable=False),
+    Column("inbound_event_id", BigInteger),  # its body is Meta's…
+    Column("webhook_event_id", Text),  # …or one of our own
+    Column("event", Text, nullable=False),  # Meta's field, or the name of the outgoing event
+    Column("order_key", Text, nullable=False),  # deliveries of one key go one after the other
+    Column("peer", Text),  # the phone or BSUID it is about
+    Column("wamid", Text),
     Column("state", Text, nullable=False),  # PENDING, DELIVERED, EXHAUSTED, CANCELLED
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Millis, nullable=False),
+    Column("holds", Boolean, nullable=False),  # its chat waits until it is tried again
     Column("created_at", Millis, nullable=False),
     Column("updated_at", Millis, nullable=False),
 )
@@ -50,7 +67,31 @@ Index(
     deliveries.c.inbound_event_id,
     unique=True,
 )
+Index(
+    "uq_webhook_delivery_event",
+    deliveries.c.endpoint_id,
+    deliveries.c.webhook_event_id,
+    unique=True,
+)
+Index(
+    "ix_webhook_delivery_holds",
+    deliveries.c.endpoint_id,
+    sqlite_where=deliveries.c.holds,
+    postgresql_where=deliveries.c.holds,
+)
 Index("ix_webhook_delivery_team_id", deliveries.c.team_id, deliveries.c.id)
+
+webhook_events = Table(
+    "webhook_event",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("team_id", Text, nullable=False),
+    Column("plugin_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("message_id", Text),  # ours, of the message it is about
+    Column("body", LargeBinary, nullable=False),  # to the byte as it is delivered and signed
+    Column("created_at", Millis, nullable=False),
+)
 
 attempts = Table(
     "webhook_attempt",
@@ -62,6 +103,9 @@ attempts = Table(
     Column("status", Integer),  # the HTTP status, null when there was no answer
     Column("error", Text),
     Column("duration_ms", Integer, nullable=False),
+    Column("url", Text),
+    Column("request_headers", JsonText),
+    Column("response_headers", JsonText),
     Column("response_body", Text),
 )
 Index("ix_webhook_attempt_delivery_id", attempts.c.delivery_id)

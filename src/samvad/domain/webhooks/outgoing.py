@@ -1,0 +1,78 @@
+"""Events of our own making for customers' endpoints: in the transaction that makes them true, or not at all."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from samvad.domain.webhooks.model import About
+from samvad.domain.webhooks.queries import delivery_row
+from samvad.domain.webhooks.tables import deliveries, endpoints, webhook_events
+from samvad.kit.ids import new_id
+from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
+
+
+class Listener(NamedTuple):
+    """An endpoint that wants an event."""
+
+    endpoint_id: str
+    team_id: str
+    format: str
+
+
+class Telling(NamedTuple):
+    """An event on its way to one endpoint."""
+
+    listener: Listener
+    plugin_id: str
+    about: About
+    message_id: str | None
+    body: dict[str, Any]
+
+
+Listeners = dict[tuple[str, str], Listener]
+"""By plugin and event name."""
+
+LISTENERS = every_team.select(
+    endpoints.c.id, endpoints.c.team_id, endpoints.c.plugin_id, endpoints.c.format, endpoints.c.events
+).where(among(endpoints.c.team_id, "teams"), endpoints.c.is_active)
+
+KEEP = every_team.insert(webhook_events)
+DELIVER = every_team.insert(deliveries)
+
+
+def listeners(tx: Tx, team_ids: Collection[str]) -> Listeners:
+    """Who of these teams wants which outgoing events: the one question that a batch nobody listens to costs."""
+    return {
+        (row.plugin_id, event): Listener(row.id, row.team_id, row.format)
+        for row in tx.all(LISTENERS, {"teams": team_ids})
+        for event in row.events
+    }
+
+
+def tell(tx: Tx, told: Sequence[Telling], *, at: int) -> None:
+    """Write these events down for their endpoints; each keeps its bytes, and so its signature."""
+    if not told:
+        return
+    ids = [new_id() for _ in told]
+    tx.execute(
+        KEEP,
+        [
+            {
+                "id": event_id,
+                "team_id": it.listener.team_id,
+                "plugin_id": it.plugin_id,
+                "name": it.about.event,
+                "message_id": it.message_id,
+                "body": msgspec.json.encode(it.body),
+                "created_at": at,
+            }
+            for event_id, it in zip(ids, told, strict=True)
+        ],
+    )
+    rows = [
+        delivery_row(it.listener.team_id, it.listener.endpoint_id, it.about, webhook_event_id=event_id, at=at)
+        for event_id, it in zip(ids, told, strict=True)
+    ]
+    tx.execute(DELIVER, rows)
