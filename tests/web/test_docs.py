@@ -6,15 +6,17 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 import typer.main
+from standardwebhooks import WebhookVerificationError
 
 from samvad.cli import app as commands
-from samvad.domain.webhooks.model import SIGNATURE_HEADER, sign
+from samvad.domain.webhooks.model import SIGNATURE_HEADER, sign, signed_headers
 from samvad.web.docs import GUIDES, Docs
 from tests.harness import Product
 from tests.sandbox.wire import served
@@ -121,6 +123,21 @@ def test_the_python_of_the_guide_verifies_what_we_sign() -> None:
     assert not is_genuine(BODY, "sha256=é", SECRET)
 
 
+def test_the_python_for_standard_webhooks_verifies_what_we_send() -> None:
+    names: dict[str, object] = {}
+    exec(sample("python", 1), names)
+    verified = names["verified"]
+    assert callable(verified)
+    now = time.time_ns() // 1_000_000
+    headers = {
+        name.lower(): value for name, value in signed_headers([SECRET], id="1", at=now, body=BODY).items()
+    }
+
+    assert verified(BODY, headers, SECRET) == json.loads(BODY)
+    with pytest.raises(WebhookVerificationError):
+        verified(BODY + b" ", headers, SECRET)
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not here")
 def test_the_typescript_of_the_guide_verifies_what_we_sign(tmp_path: Path) -> None:
     code = re.sub(
@@ -144,10 +161,9 @@ def test_the_guide_tells_of_the_signature_as_it_is() -> None:
     assert sign(SECRET, BODY) == hmac.new(SECRET.encode(), BODY, hashlib.sha256).hexdigest()
 
 
-def sample(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", (GUIDES / "webhooks.md").read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
+def sample(language: str, number: int = 0) -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", (GUIDES / "webhooks.md").read_text(), re.DOTALL)
+    return str(found[number])
 
 
 def test_the_businesses_of_the_sandbox_guide_are_ones_it_takes() -> None:
