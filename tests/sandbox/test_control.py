@@ -146,7 +146,8 @@ async def test_settings_change_in_part_and_are_shown_whole(wire: Wire) -> None:
     reply = await wire.control("/settings", {"delays": {"sent_ms": 1}, "auto_read": False})
 
     assert reply.json() == (await wire.control("/settings")).json()
-    assert reply.json()["delays"] == {"sent_ms": 1, "delivered_ms": 10, "read_ms": 15, "inbound_ms": 0}
+    delays = {"sent_ms": 1, "delivered_ms": 10, "read_ms": 15, "played_ms": 400, "inbound_ms": 0}
+    assert reply.json()["delays"] == delays
     assert reply.json()["auto_read"] is False
     assert reply.json()["retry"] == {"first_s": 0.5, "max_s": 60}
 

@@ -1,11 +1,12 @@
 """Refusals of a send that come from other areas: who is blocked, who is in a group, who may be asked to call."""
 
-from samvad.sandbox import blocklist
+from samvad.sandbox import blocklist, checks
 from samvad.sandbox.calls import Switchboard
-from samvad.sandbox.errors import GraphError
+from samvad.sandbox.errors import GraphError, parameter
 from samvad.sandbox.groups import receiving
 from samvad.sandbox.model import Json
 from samvad.sandbox.number_settings import calling_of
+from samvad.sandbox.templates import Template
 from samvad.sandbox.world import Number, World
 
 
@@ -29,6 +30,17 @@ def _is_for_one(number: Number, payload: Json) -> bool:
     sent = payload["template"]
     template = number.account.templates.get((sent["name"], sent["language"]["code"]))
     return template is not None and template.category == "AUTHENTICATION"
+
+
+def check_marketing(payload: Json, template: Template | None) -> None:
+    """Refuse what the call for marketing messages does not take."""
+    if template is None:
+        raise GraphError(131055, "Only template messages can be sent by this call.")
+    if template.category != "MARKETING":
+        raise GraphError(134100, "Only templates of category MARKETING can be sent by this call.")
+    if payload.get("product_policy", "CLOUD_API_FALLBACK") not in ("CLOUD_API_FALLBACK", "STRICT"):
+        raise parameter("product_policy", "must be one of {CLOUD_API_FALLBACK, STRICT}.")
+    checks.flag(payload.get("message_activity_sharing"), "message_activity_sharing")
 
 
 def noted(world: World, number: Number, payload: Json, digits: str) -> None:

@@ -56,6 +56,19 @@ def user_id(waba_id: str, digits: str) -> str:
     return f"{country}.{10**19 + number % (9 * 10**19)}"
 
 
+def usual_wa_id(digits: str) -> str:
+    """The WhatsApp id of a phone number, which in Brazil and Mexico may differ from what people dial.
+
+    Brazil: outside the area codes 11 to 28, accounts are known without the ninth digit of a mobile number.
+    Mexico: with a 1 after the country code.
+    """
+    if digits.startswith("55") and len(digits) == 13 and digits[4] == "9" and int(digits[2:4]) > 28:
+        return digits[:4] + digits[5:]
+    if digits.startswith("52") and len(digits) == 12:
+        return "521" + digits[2:]
+    return digits
+
+
 def stable_id(*parts: str) -> str:
     """A 16-digit id that is the same in every run, for things that are configuration, such as templates."""
     return str(10**15 + int.from_bytes(hashlib.sha256("\n".join(parts).encode()).digest()[:8]) % (9 * 10**15))

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from samvad.sandbox.blocklist import is_blocked
+from samvad.sandbox.entry_points import came_by_ad
 from samvad.sandbox.errors import status_error
 from samvad.sandbox.groups import Group, Groups
 from samvad.sandbox.media import INBOUND_LIVES_S, MAX_UPLOAD
@@ -44,6 +45,7 @@ class BadRequest(ValueError):
 
 def receive(world: World, digits: str, given: Json) -> tuple[Message, Json]:
     """Let a customer send a message; the webhook leaves after the set delay."""
+    digits = world.wa_id(digits)
     group = _group(world, digits, given.get("group_id"))
     number = group.number if group else chosen_number(world, given.get("phone_number_id"))
     phone = world.phone(digits)
@@ -52,7 +54,7 @@ def receive(world: World, digits: str, given: Json) -> tuple[Message, Json]:
         phone.name = name
     phone.hidden = given.get("hide_phone", phone.hidden) is True
     kind = given.get("type", "text")
-    content = _content(world, number, kind, given)
+    content = content_of(world, number, kind, given)
 
     wamid = world.identities.wamid(digits, received=True)
     at = _timestamp(world, given.get("timestamp"))
@@ -90,6 +92,8 @@ def receive(world: World, digits: str, given: Json) -> tuple[Message, Json]:
     world.counts.received += 1
     if kind != "system" and group is None:  # a notice of WhatsApp, and no word of the customer's
         phone.windows[number.id] = world.clock() + WINDOW_S
+        if given.get("referral") is not None:
+            came_by_ad(world, number, digits)
     delay_s = world.settings.delays.inbound_ms / 1000
     if delay_s:
         world.timeline.after(delay_s, partial(_post, world, number, phone, bsuid, sent))
@@ -118,7 +122,7 @@ def _group(world: World, digits: str, group_id: Any) -> Group | None:
     return group
 
 
-def _content(world: World, number: Number, kind: Any, given: Json) -> Any:
+def content_of(world: World, number: Number, kind: Any, given: Json) -> Any:
     """The object named after the type, completed."""
     if not isinstance(kind, str) or kind not in REQUIRED:
         raise BadRequest(f"type {kind!r} is none of {', '.join(REQUIRED)}")

@@ -47,6 +47,7 @@ class Message:
     contact: str = ""
     tail: str = ""
     pricing: str = ""
+    pricing_sent: str = ""  # where `sent` tells more than `delivered`
     told: set[str] = field(default_factory=set)
     error: Json | None = None
     media_id: str | None = None

@@ -33,7 +33,7 @@ MAX_CONCURRENT = 256
 MAX_TIMES = 1_000_000
 GRAPH_METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD"]
 
-_MESSAGES = re.compile(r"/(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32})/messages")
+_MESSAGES = re.compile(r"/(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32})/(marketing_)?messages")
 
 
 class Sandbox:
@@ -92,7 +92,7 @@ class Sandbox:
 
     def customer_reads(self, digits: str) -> int:
         """The customer opens the chat: what was delivered is read now. Answers how many messages."""
-        phone = self.world.phones.get(digits)
+        phone = self.world.phones.get(self.world.wa_id(digits))
         unread = (
             [one for one in phone.messages if one.from_business and one.status == "delivered"]
             if phone
@@ -105,11 +105,13 @@ class Sandbox:
     def set_window(self, digits: str, is_open: bool, phone_number_id: str | None = None) -> None:
         """Open (for 24 hours from now) or shut the customer service window. Raises BadRequest."""
         number = inbound.chosen_number(self.world, phone_number_id)
-        self.world.phone(digits).windows[number.id] = self.world.clock() + WINDOW_S if is_open else 0
+        self.world.phone(self.world.wa_id(digits)).windows[number.id] = (
+            self.world.clock() + WINDOW_S if is_open else 0
+        )
 
     def shown_on(self, digits: str) -> list[Json]:
         """What the phone shows, oldest first, in both directions."""
-        phone = self.world.phones.get(digits)
+        phone = self.world.phones.get(self.world.wa_id(digits))
         return [self._shown(message) for message in phone.messages] if phone else []
 
     def refuse_next(
@@ -217,7 +219,7 @@ class Sandbox:
             if not self.world.base_url:
                 self.world.base_url = _base_url(Request(scope))
             if scope["method"] == "POST" and (match := _MESSAGES.fullmatch(path)):
-                await self._sends.answer(scope, receive, send, match[1])
+                await self._sends.answer(scope, receive, send, match[1], marketing=match[2] is not None)
             else:
                 await self._cold(scope, receive, send)
         elif kind == "lifespan":

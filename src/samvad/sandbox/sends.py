@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from samvad.sandbox import checks, gates, interactive, templates
+from samvad.sandbox.entry_points import free_until, told_with
 from samvad.sandbox.errors import GraphError, parameter, parameter_is_required, unknown_object
 from samvad.sandbox.groups import participants_of, receiving
 from samvad.sandbox.media import NotFetched, misfit
@@ -51,7 +52,9 @@ class Sends:
         self._statuses = statuses
         self._fetches: set[asyncio.Task[None]] = set()
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, number_id: str) -> None:
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, number_id: str, *, marketing: bool = False
+    ) -> None:
         """Answer one request; a refusal is Meta's error body, never a 500."""
         world = self._world
         try:
@@ -60,10 +63,10 @@ class Sends:
             if number is None or number.account not in accounts:
                 raise unknown_object("post", number_id)
             payload = checks.decode_object(await read_body(receive))
-            if "status" in payload:
+            if "status" in payload and not marketing:
                 reply = self._mark_read(number, payload)
             else:
-                reply = self._accept(number, payload)
+                reply = self._accept(number, payload, marketing=marketing)
                 if world.settings.reply_delay_ms:
                     await asyncio.sleep(world.settings.reply_delay_ms / 1000)
         except GraphError as error:
@@ -91,10 +94,12 @@ class Sends:
             task.cancel()
         await asyncio.gather(*self._fetches, return_exceptions=True)
 
-    def _accept(self, number: Number, payload: Json) -> bytes:
+    def _accept(self, number: Number, payload: Json, *, marketing: bool) -> bytes:
         world = self._world
         settings = world.settings
         kind, template = self._check(number.account, payload)
+        if marketing:
+            gates.check_marketing(payload, template)
         digits, bsuid, given, group = self._recipient(number, payload, template)
         gates.check(world, number, payload, digits)
         if settings.throughput_per_s and not world.pace.number_may(
@@ -197,6 +202,7 @@ class Sends:
                 "Recipient phone number not in allowed list. Add recipient phone number to recipient list "
                 "and try again.",
             )
+        digits = world.wa_id(digits)
         return digits, world.user_id(number.account, digits), to, False
 
     def _by_user_id(
@@ -242,6 +248,8 @@ class Sends:
             message.payload["context"] = payload["context"]
         category = "service" if template is None else template.category.lower()
         message.pricing = pricing_of(category, window_open=world.window_is_open(number, digits))
+        if not group and (until := free_until(world, number, digits)) is not None:
+            message.pricing_sent, message.pricing = told_with(number, digits, until)
         if group:
             message.participants = participants_of(world, receiving(world, number, digits))
             message.tail = tail_of(digits, "", opaque, hidden=False).replace(
@@ -275,6 +283,12 @@ class Sends:
                 "Message failed to send because more than 24 hours have passed since the customer last "
                 "replied to this number.",
             )
+        elif (
+            template is not None
+            and template.category == "MARKETING"
+            and number.id in world.phone(message.digits).no_marketing
+        ):
+            statuses.promise_failure(message, 131050, "The user has stopped marketing messages.")
         elif message.kind == "reaction" and not self._can_be_reacted_to(message):
             statuses.promise_failure(message, 131009, "The message to react to does not exist.")
         elif message.kind == "text" or (template is not None and not template.part.takes_media):

@@ -22,6 +22,7 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sent_ms: Milliseconds = 30
     delivered_ms: Milliseconds = 120
     read_ms: Milliseconds = 300
+    played_ms: Milliseconds = 400
     inbound_ms: Milliseconds = 0
 
 
@@ -48,7 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `duplicates`: the whole part is the number of extra copies of every webhook, the fraction the chance of
     one more. `drop`: the chance that the first attempt of a webhook gets lost on its way. `shuffle`: statuses
-    leave in any order. `takes_calls`: what phones do when the business calls; `by_hand` waits for the control API.
+    leave in any order. `rewrite_wa_ids`: people in Brazil and Mexico are known by another number than was
+    dialled, as at Meta.
+    `takes_calls`: what phones do when the business calls; `by_hand` waits for the control API.
     `reply_delay_ms`: the answer to a send lags behind its webhooks.
     """
 
@@ -65,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     statuses_per_webhook: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
     throughput_per_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     pair_rate: bool = False
+    rewrite_wa_ids: bool = True
     takes_calls: Literal["by_hand", "accept", "reject"] = "by_hand"
     webhook_url: CallbackUrl | None = None
     allowed_recipients: tuple[PhoneDigits, ...] = ()

@@ -8,7 +8,7 @@ from samvad.sandbox.errors import status_error
 from samvad.sandbox.model import Message
 from samvad.sandbox.world import Number, World
 
-RANK = {"": 0, "sent": 1, "delivered": 2, "read": 3, "failed": 4}
+RANK = {"": 0, "sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 5}
 UNREAD_KINDS = ("reaction", "pin")  # of these only "sent" is ever told
 LINGER_S = 0.05  # how long a status waits for others to share its webhook, when webhooks are shared at all
 FREE = ',"pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"%s"}'
@@ -52,6 +52,8 @@ class Statuses:
             plan.append(("delivered", delays.delivered_ms))
             if settings.auto_read:
                 plan.append(("read", delays.read_ms))
+                if message.kind == "audio" and message.payload["audio"].get("voice") in (True, "true"):
+                    plan.append(("played", delays.played_ms))
         for status, delay_ms in plan:
             if settings.shuffle:
                 delay_ms = world.chance.random() * max(delays.sent_ms, delays.delivered_ms, delays.read_ms)
@@ -79,7 +81,9 @@ class Statuses:
         message.told.add(key)
         if RANK[status] > RANK[message.status]:
             message.status = status
-        pricing = message.pricing if status in ("sent", "delivered") else ""
+        pricing = (message.pricing_sent or message.pricing) if status == "sent" else ""
+        if status == "delivered":
+            pricing = message.pricing
         errors = f',"errors":[{wire_json(message.error)}]' if status == "failed" else ""
         told = (
             f'{{"id":"{message.wamid}","status":"{status}","timestamp":"{int(self._world.clock())}"'

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from samvad.sandbox.default_templates import default_templates
 from samvad.sandbox.deliveries import Deliveries
-from samvad.sandbox.identity import Identities, stable_id, user_id
+from samvad.sandbox.identity import Identities, stable_id, user_id, usual_wa_id
 from samvad.sandbox.media import MediaShelf
 from samvad.sandbox.model import Business, Message, PhoneNumber
 from samvad.sandbox.pace import Pace
@@ -88,6 +88,7 @@ class Phone:
     name: str
     hidden: bool = False
     windows: dict[str, float] = field(default_factory=dict)
+    no_marketing: set[str] = field(default_factory=set)  # the numbers whose marketing this person stopped
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_MESSAGES_PER_PHONE))
 
 
@@ -166,6 +167,10 @@ class World:
         if known is None:
             known = self._areas[kind] = kind()
         return known
+
+    def wa_id(self, digits: str) -> str:
+        """What WhatsApp calls the person with this phone number."""
+        return usual_wa_id(digits) if self.settings.rewrite_wa_ids else digits
 
     def phone(self, digits: str) -> Phone:
         """The phone with this number; every number has one."""
