@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from samvad.sandbox import calling_plays, coexistence, control_meta, group_plays
+from samvad.sandbox import calling_plays, coexistence, control_meta, flow_plays, group_plays
 from samvad.sandbox.control_input import BadRequest, json_body, typed
 from samvad.sandbox.model import Json
 from samvad.sandbox.plays import Play
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT, MAX_LIMIT = 100, 20_000
 
 Deed = Callable[["Sandbox", Request], Awaitable[Any]]
-PLAYS: dict[str, Play] = calling_plays.PLAYS | group_plays.PLAYS | coexistence.PLAYS
+PLAYS: dict[str, Play] = calling_plays.PLAYS | group_plays.PLAYS | coexistence.PLAYS | flow_plays.PLAYS
 
 INDEX: Json = {
     "what": "A sandbox of Meta's WhatsApp Cloud API. Graph calls live beside this control API.",

@@ -13,6 +13,7 @@ from samvad.sandbox import (
     calling,
     conversation_tools,
     encryption,
+    flows,
     group_calls,
     media_calls,
     number_settings,
@@ -36,7 +37,9 @@ _PATH = re.compile(
     r"(?:v\d{1,3}\.\d{1,2}/)?(\d{1,32}|Y2FwaV9ncm91cDo[\w=-]{1,120})(?:/([a-z_]+)(?:/(\w{1,64}))?)?/?"
 )
 _UPLOAD = re.compile(r"(?:v\d{1,3}\.\d{1,2}/)?upload:([A-Za-z0-9_=-]{1,200})/?")
-_ACCOUNT_CALLS = accounts.ACCOUNT_CALLS | subscriptions.ACCOUNT_CALLS | template_calls.ACCOUNT_CALLS
+_ACCOUNT_CALLS = accounts.ACCOUNT_CALLS | (
+    subscriptions.ACCOUNT_CALLS | template_calls.ACCOUNT_CALLS | flows.ACCOUNT_CALLS
+)
 _TEMPLATE_CALLS = accounts.TEMPLATE_CALLS | template_calls.TEMPLATE_CALLS
 _NUMBER_CALLS = (
     accounts.NUMBER_CALLS
@@ -87,6 +90,9 @@ async def _call(call: Call, path: str) -> Json:
         template = account.templates_by_id.get(node)
         if template is not None and key in _TEMPLATE_CALLS:
             return await _TEMPLATE_CALLS[key](call, template)
+        flow = world.area(flows.Flows).of_account(account, node)
+        if flow is not None and key in flows.FLOW_CALLS:
+            return await flows.FLOW_CALLS[key](call, flow)
         group = world.area(Groups).of_account(account, node)
         if group is not None and key in group_calls.GROUP_CALLS:
             return await group_calls.GROUP_CALLS[key](call, group)
