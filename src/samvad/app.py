@@ -9,6 +9,7 @@ from samvad.api.call import services
 from samvad.api.routes import Api
 from samvad.domain.context import Bells, Resources
 from samvad.domain.inbound import queries as inbound
+from samvad.domain.media import fetching
 from samvad.domain.messages import sends, statuses
 from samvad.domain.processes import operations as processes
 from samvad.domain.waba.directory import Directory
@@ -33,6 +34,9 @@ KEEP_PROMISES_MS = 24 * 60 * 60 * 1000
 KEEP_PARKED_MS = 14 * 24 * 60 * 60 * 1000  # Meta repeats a webhook for seven days
 UNANSWERED_AFTER_MS = 60_000  # past the upstream time-out: nobody waits for the answer any more
 NAMED_AT_ONCE = 100
+MEDIA_AT_ONCE = 4  # downloads from Meta: a few large ones must leave room for the rest of the day
+
+SLOW = (fetching.FETCH,)
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +64,13 @@ class App:
         self.directory = Directory(self.res)
         self.folder = Folder(self.res)
         self.dispatcher = Dispatcher(self.res, rules=_patience(settings))
-        self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs)
+        self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs, but=SLOW)
+        self.media_workers = [
+            Worker(
+                self.db, self._slow_handlers(), clock=clock, bell=self.res.bells.media, at_once=1, only=SLOW
+            )
+            for _ in range(MEDIA_AT_ONCE)
+        ]
         self._ingress = ingress.Ingress(self.res, self.directory)
         self._api = Api(services(self.res, self.directory))
         self._docs = docs.Docs()
@@ -84,6 +94,7 @@ class App:
                 ("fold", self.folder.run()),
                 ("deliveries", self.dispatcher.run()),
                 ("jobs", self.worker.run()),
+                *(("media", it.run()) for it in self.media_workers),
                 *((it.name, it.run()) for it in self._recurring()),
             )
         ]
@@ -101,8 +112,10 @@ class App:
         for task in self._loops:
             if task not in draining:
                 task.cancel()
+        await self.res.downloads.close()
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self.cloud.close()
+        await self.res.blobs.close()
         await self.db.close()
 
     async def name_unanswered(self) -> None:
@@ -116,6 +129,14 @@ class App:
             await processes.open_leads(self.res, job)
 
         return {"processes.open_leads": open_leads}
+
+    def _slow_handlers(self) -> dict[str, Handler]:
+        """Those that wait for long: each worker of theirs does one at a time, and holds up nothing else."""
+
+        async def fetch_media(job: Job) -> None:
+            await fetching.fetch(self.res, job)
+
+        return {fetching.FETCH: fetch_media}
 
     def _recurring(self) -> list[Recurring]:
         """Everything that happens by the clock, on one page."""

@@ -136,6 +136,43 @@ async def test_the_worker_runs_lanes_in_order_tries_again_and_forgets_what_is_do
     assert ran.count(9) == 1
 
 
+async def test_slow_work_has_workers_of_its_own(small: Small):
+    await promise(small, job(1, name="slow"), job(2), job(3, name="of the future"), job(4, name="slow"))
+    now = small.clock()
+
+    slow = await small.res.db.write(queue.claim, now=now, limit=20, only=("slow",))
+    others = await small.res.db.write(queue.claim, now=now, limit=20, but=("slow",))
+
+    assert [it.args["n"] for it in slow] == [1, 4]
+    assert [it.args["n"] for it in others] == [2, 3], "also what nobody knows"
+
+
+async def test_a_job_that_takes_longer_than_its_lease_is_not_taken_again(small: Small, monkeypatch):
+    monkeypatch.setattr("samvad.jobs.worker.RENEW_EVERY_S", 0.01)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Job) -> None:
+        begun.set()
+        await go_on.wait()
+
+    async with working(small, {"work": slow}) as bell:
+        await promise(small, job(1))
+        bell.ring()
+        await begun.wait()
+        small.clock.now += LEASE_MS // 2
+        before = small.clock.now
+
+        async def renewed() -> bool:
+            return bool((await small.rows(jobs))[0].run_at >= before + LEASE_MS)
+
+        await until(renewed)
+        small.clock.now = before + LEASE_MS // 2
+        assert await claim(small) == []
+        go_on.set()
+
+    assert await small.rows(jobs) == []
+
+
 async def test_a_job_nobody_knows_stays_and_says_so(small: Small):
     async with working(small, {}) as bell:
         await promise(small, job(1, name="of the future"))

@@ -38,7 +38,7 @@ async def list_messages_of_chat(call: Call) -> Reply:
     limit, skip = page_of(body, fields)
     fields.done()
     page, more = await inbox.list_messages(call.ctx, call.path["chatId"], limit=limit, skip=skip)
-    return data([wire.message(it) for it in page], _meta={"hasMore": more})
+    return data([wire.message(it, call.res.public_url) for it in page], _meta={"hasMore": more})
 
 
 async def show_chat(call: Call) -> Reply:

@@ -1,7 +1,5 @@
 """Sending messages and listing them."""
 
-import re
-
 from samvad.api import wire
 from samvad.api.call import Call, Fields, page_of
 from samvad.asgi.replies import Reply, data, json_reply
@@ -9,8 +7,7 @@ from samvad.domain.messages import operations as messages
 from samvad.domain.templates.model import TemplateValues
 from samvad.kit import phones
 from samvad.kit.errors import BadRequest
-
-_version = re.compile(r"v\d{1,3}\.\d{1,2}", re.ASCII)
+from samvad.whatsapp.cloud_api import is_version
 
 SENT = {"success": True}
 
@@ -19,7 +16,7 @@ async def send_message(call: Call) -> Reply:
     """Send a message in Meta's own words."""
     path = call.path
     version = path["whatsappApiVersion"]
-    if not _version.fullmatch(version):
+    if not is_version(version):
         raise BadRequest(f"The API version must look like v25.0; got {version!r:.40}.")
     payload = await call.json()
     sender = await call.services.directory.sender(
@@ -55,7 +52,7 @@ async def send_template_message(call: Call) -> Reply:
         values=values,
         idempotency_key=call.idempotency_key(),
     )
-    return data(wire.sent_message(message))
+    return data(wire.sent_message(message, call.res.public_url))
 
 
 async def list_chat_messages_for_phone_number(call: Call) -> Reply:
@@ -67,4 +64,4 @@ async def list_chat_messages_for_phone_number(call: Call) -> Reply:
     fields.done()
     phone = phones.digits(phone, name="customerPhoneNumber")
     page, more = await messages.list_with(call.ctx, phone, limit=limit, skip=skip)
-    return data([wire.message(it) for it in page], _meta={"hasMore": more})
+    return data([wire.message(it, call.res.public_url) for it in page], _meta={"hasMore": more})

@@ -21,6 +21,7 @@ from samvad.kit.errors import NotFound
 EXT = "/v1/ext"
 PLUGIN = f"{EXT}/plugin/whatsapp/{{pluginId}}"
 SEND = f"{PLUGIN}/api/{{whatsappApiVersion}}/{{whatsappPhoneNumberId}}/messages"
+MEDIA = "/whatsapp/{whatsappApiVersion}/media"
 
 OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("GET", "/v1/health", health.health, "optional"),
@@ -54,6 +55,20 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("POST", "/v1/samvad/settings", chats.change_settings, "required"),
     ("POST", f"{PLUGIN}/upload-public-media", media.upload_public_media, "required"),
     ("GET", "/public-media/{team}/{day}/{file}", media.show_public_media, "none"),
+    *(
+        operation
+        for version in ("/v1", "/v2")
+        for operation in (
+            (
+                "GET",
+                f"{version}{MEDIA}/whatsapp_business/attachments",
+                media.show_media_attachment,
+                "required",
+            ),
+            ("GET", f"{version}{MEDIA}/{{whatsappMediaId}}/show", media.show_media, "required"),
+            ("GET", f"{version}{MEDIA}/{{whatsappMediaId}}", media.show_media_object, "required"),
+        )
+    ),
     ("GET", f"{EXT}/whatsapp-phone-number", numbers.list_phone_numbers, "required"),
     ("GET", f"{EXT}/whatsapp-phone-number/{{phoneNumberId}}", numbers.show_phone_number, "required"),
     ("GET", f"{EXT}/whatsapp-business-account", numbers.list_business_accounts, "required"),
@@ -69,6 +84,8 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("GET", "/v1/samvad/webhook-delivery", samvad.list_webhook_deliveries, "required"),
     ("GET", "/v1/samvad/webhook-delivery/{deliveryId}", samvad.show_webhook_delivery, "required"),
     ("POST", "/v1/samvad/webhook-delivery/{deliveryId}/replay", samvad.replay_webhook_delivery, "required"),
+    ("GET", "/v1/samvad/media", media.list_media, "required"),
+    ("POST", "/v1/samvad/media/{whatsappMediaId}/fetch", media.fetch_media, "required"),
     ("GET", "/openapi.json", contract.show_contract, "none"),
 )
 

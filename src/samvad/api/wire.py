@@ -5,8 +5,10 @@ from typing import Any
 
 from samvad.domain.chats.model import Chat
 from samvad.domain.doctor.model import Finding
+from samvad.domain.media.model import MediaFile, is_media_id
 from samvad.domain.messages.model import Message, Status
 from samvad.domain.waba.model import PluginConfig
+from samvad.whatsapp.cloud_api import DEFAULT_VERSION
 
 DELIVERY_STATUS = {
     Status.SENDING: "PENDING",
@@ -19,8 +21,8 @@ DELIVERY_STATUS = {
 FORMATS = {"meta": "PASS_THROUGH", "chakra": "CHAKRA"}
 
 
-def message(it: Message) -> dict[str, Any]:
-    """A message with the keys of the vendor's page, in its order."""
+def message(it: Message, public_url: str) -> dict[str, Any]:
+    """A message with the keys of the vendor's page, in its order; `public_url` is where its files are shown."""
     return {
         "id": it.id,
         "createdAt": it.created_at,
@@ -30,7 +32,7 @@ def message(it: Message) -> dict[str, Any]:
         "dataType": it.data_type or "unknown",
         "body": it.body,
         "text": it.text,
-        "attachments": it.attachments and [_attachment(one) for one in it.attachments],
+        "attachments": it.attachments and [_attachment(one, public_url) for one in it.attachments],
         "deliveryStatus": DELIVERY_STATUS[it.status],
         "direction": it.direction,
         "timestamp": it.at,
@@ -50,14 +52,44 @@ def message(it: Message) -> dict[str, Any]:
     }
 
 
-def _attachment(it: dict[str, Any]) -> dict[str, str | None]:
+def media_url(public_url: str, media_id: str, *, version: str = DEFAULT_VERSION) -> str:
+    """Where a file at WhatsApp is shown by us, under the team's key, for as long as we hold it."""
+    return f"{public_url}/v1/whatsapp/{version}/media/{media_id}/show"
+
+
+def media_file(it: MediaFile, public_url: str) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "createdAt": it.created_at,
+        "updatedAt": it.updated_at,
+        "plugin": it.plugin_id,
+        "message": it.message_id,
+        "mid": it.mid,
+        "mimeType": it.mime_type,
+        "filename": it.filename,
+        "size": it.size,
+        "sha256": it.sha256,
+        "state": it.state,
+        "attemptCount": it.attempts,
+        "error": it.error,
+        "retryAt": it.retry_at,
+        "fetchedAt": it.fetched_at,
+        "url": media_url(public_url, it.id),
+    }
+
+
+def _attachment(it: dict[str, Any], public_url: str) -> dict[str, str | None]:
     """Only its texts: what somebody sent under these names, and Meta then refused, may be anything."""
-    return {name: value if isinstance(value, str) else None for name, value in it.items()}
+    texts = {name: value if isinstance(value, str) else None for name, value in it.items()}
+    media_id = texts.get("mediaId")
+    if media_id is not None and texts.get("url") is None and is_media_id(media_id):
+        texts["url"] = media_url(public_url, media_id)
+    return texts
 
 
-def sent_message(it: Message) -> dict[str, Any]:
+def sent_message(it: Message, public_url: str) -> dict[str, Any]:
     """A message as the reply to its send shows it, also to a repeated one: chat and contact come with lists."""
-    return message(it) | {"chat": None, "contact": None}
+    return message(it, public_url) | {"chat": None, "contact": None}
 
 
 def chat(it: Chat, latest: Message | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import func
 
 from samvad.domain.inbound import queries as inbound
+from samvad.domain.media import queries as media
 from samvad.domain.messages import sends
 from samvad.domain.messages.tables import messages, parked_statuses
 from samvad.domain.webhooks.tables import deliveries
@@ -35,6 +36,10 @@ def audit(tx: Tx, *, now: int) -> dict[str, Any]:
             tx,
             every_team.select(func.count()).select_from(deliveries).where(deliveries.c.state == "EXHAUSTED"),
         ),
+        "mediaFailed": [
+            {"id": row.id, "team": row.team_id, "error": row.error, "retryAt": row.retry_at}
+            for row in media.failed_newest_first(tx, limit=NAMED)
+        ],
         "jobsThatGaveUp": _count(
             tx, every_team.select(func.count()).select_from(jobs).where(jobs.c.gave_up_at.is_not(None))
         ),

@@ -1,10 +1,11 @@
 """Who acts, for which team, with which resources."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from samvad.kit.clock import Clock
 from samvad.kit.errors import Forbidden
+from samvad.kit.once import Once
 from samvad.kit.sealing import Seal
 from samvad.realtime.bell import Bell
 from samvad.storage import Database, Lane, TeamDatabase
@@ -19,6 +20,7 @@ class Bells:
     inbound: Bell
     deliveries: Bell
     jobs: Bell
+    media: Bell = field(default_factory=Bell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Resources:
     inbound: Lane[Any, Any]
     public_url: str
     allow_private_webhooks: bool
+    downloads: Once[tuple[str, str], Any] = field(default_factory=Once)
+    """Files of WhatsApp on their way to us, by team and media id."""
 
 
 @dataclass(frozen=True, slots=True)

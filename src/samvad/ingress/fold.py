@@ -72,6 +72,7 @@ class Folder:
         if folded:
             res.bells.deliveries.ring()
             res.bells.jobs.ring()
+            res.bells.media.ring()
         return folded
 
     async def _fold_one_by_one(self) -> int:

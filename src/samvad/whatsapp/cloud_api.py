@@ -17,7 +17,8 @@ Everything else (`get`, `post`, `delete`, and the named calls) returns Meta's an
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -45,6 +46,10 @@ CONNECTIONS = 512
 """1,000 sends a second at 350 ms each keep 350 connections busy."""
 KEEPALIVE_S = 15.0
 """Idle connections go before Meta closes them: a POST that meets a closing connection ends as Unknown."""
+DOWNLOAD_TIMEOUT_S = 600.0
+"""A hundred megabytes at 170 kB a second; a connection that falls silent ends sooner."""
+DOWNLOAD_PIECE = 64 * 1024
+MAX_REDIRECTS = 3
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_PAGES = 100
 """6,000 templates, the most an account may have, are 60 pages."""
@@ -117,6 +122,15 @@ class Unknown:
 
 
 Outcome = Accepted | Done | Refused | NotSent | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file on its way: what its headers say, and its bytes as they come."""
+
+    mime_type: str | None
+    filename: str | None
+    pieces: AsyncIterator[bytes]
 
 
 class CloudApi:
@@ -378,6 +392,38 @@ class CloudApi:
         params = {"phone_number_id": _id(phone_number_id)} if phone_number_id else None
         return await self.get(_id(media_id), token=token, params=params, version=version)
 
+    @asynccontextmanager
+    async def download(self, url: str, *, token: str) -> AsyncIterator[Download]:
+        """The file at the `url` of `media`, while the context is open; never all of it in memory.
+
+        Raises Unreachable, also while its pieces are read. A redirect is followed, without the token where it
+        leads to another host.
+        """
+        headers = {"Authorization": _headers(token)["Authorization"], "Accept": "*/*"}
+        timeout = aiohttp.ClientTimeout(
+            total=max(DOWNLOAD_TIMEOUT_S, self._timeout.total or 0),
+            connect=self._timeout.connect,
+            sock_connect=self._timeout.sock_connect,
+            sock_read=self._timeout.total,
+        )
+        session = self._session or self._open()
+        try:
+            async with session.get(
+                url, headers=headers, timeout=timeout, max_redirects=MAX_REDIRECTS
+            ) as response:
+                if response.status != 200:
+                    raise kit.Unreachable(
+                        f"The Cloud API answered {response.status} for the file. Try again later."
+                    )
+                named = response.content_disposition
+                yield Download(
+                    response.headers.get("Content-Type"),
+                    named.filename if named else None,
+                    response.content.iter_chunked(DOWNLOAD_PIECE),
+                )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise kit.Unreachable(f"The file could not be fetched: {_reason(error, token)}.") from None
+
     async def _call(
         self,
         method: str,
@@ -438,9 +484,14 @@ class _Answer:
     cut_off: bool
 
 
-_VERSION = re.compile(r"v\d{1,3}\.\d{1,2}")
+_VERSION = re.compile(r"v\d{1,3}\.\d{1,2}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PATH = re.compile(r"[A-Za-z0-9_:=-]+(?:/[A-Za-z0-9_:=-]+)*")
+
+
+def is_version(given: str) -> bool:
+    """Whether it looks like a version of the Cloud API, such as v25.0."""
+    return _VERSION.fullmatch(given) is not None
 
 
 def _outcome(answer: _Answer) -> Outcome:

@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from samvad.domain.contacts.model import Identity
+from samvad.domain.media.model import MEDIA
 
 
 class Status(IntEnum):
@@ -137,9 +138,6 @@ class Message:
     updated_at: int
 
 
-MEDIA = ("image", "video", "audio", "document", "sticker")
-
-
 def attachments_of(data_type: str, content: Any) -> list[dict[str, Any]] | None:
     """What a media message carries; None when it carries none."""
     if data_type not in MEDIA or not isinstance(content, dict) or not content:
@@ -150,7 +148,7 @@ def attachments_of(data_type: str, content: Any) -> list[dict[str, Any]] | None:
             "mimeType": content.get("mime_type"),
             "filename": content.get("filename"),
             "caption": content.get("caption"),
-            # Meta's own url of inbound media needs Meta's token and lives five minutes: nothing to hand out.
+            # Meta's own url needs Meta's token and lives five minutes; a surface names ours instead.
             "url": content.get("link"),
         }
     ]

@@ -11,6 +11,8 @@ from samvad.domain.chats.queries import Place, Touch
 from samvad.domain.contacts import queries as contacts
 from samvad.domain.contacts.model import Contact, Identity, Person
 from samvad.domain.events.log import Event, record
+from samvad.domain.media import fetching
+from samvad.domain.media.model import expected, files_in
 from samvad.domain.messages import merging, sends, statuses, telling
 from samvad.domain.messages.model import Status, attachments_of, sort_second
 from samvad.domain.messages.tables import messages
@@ -94,6 +96,7 @@ def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
     chats.count_unread(tx, [row.chat_id for row in added if row.chat_id and row.direction == "INBOUND"])
     record(tx, [Event(row.team_id, _NAMES[row.direction], row.id) for row in added], at=at)
     telling.arrived(tx, _as_they_came(added, arrivals), at=at)
+    _expect_files(tx, arrivals, {(row.team_id, row.wamid): row.id for row in added}, at=at)
     echoes = [it.wamid for it in arrivals if it.direction == "OUTBOUND"]
     if echoes:
         statuses.unpark(tx, echoes, at=at)
@@ -125,6 +128,17 @@ def _place(it: Arrival, met: dict[tuple[str, str], Contact]) -> Place | None:
         return Place(it.phone_number_id, None, it.group_id)
     contact = met.get((it.team_id, it.wamid))
     return Place(it.phone_number_id, contact.id) if contact else None
+
+
+def _expect_files(tx: Tx, arrivals: Sequence[Arrival], ids: dict[tuple[str, str], str], *, at: int) -> None:
+    """The message exists first; its files follow by a job."""
+    files = [
+        expected(file, team_id=it.team_id, plugin_id=it.plugin_id, message_id=ids[it.team_id, it.wamid])
+        for it in arrivals
+        if (it.team_id, it.wamid) in ids
+        for file in files_in(it.data_type, it.content)
+    ]
+    fetching.expect(tx, files, at=at)
 
 
 def _quote(tx: Tx, replies: Sequence[Arrival]) -> None:

@@ -42,6 +42,10 @@ def find_plugin(tx: Tx, plugin_id: str) -> Plugin | None:
     return as_plugin(row) if row else None
 
 
+def plugins_oldest_first(tx: Tx) -> list[Plugin]:
+    return [as_plugin(row) for row in tx.all(tx.select(plugins).order_by(plugins.c.created_at, plugins.c.id))]
+
+
 def stored_config(tx: Tx, plugin_id: str) -> dict[str, Any]:
     row = tx.first(tx.select(plugins, plugins.c.config).where(plugins.c.id == plugin_id))
     config: dict[str, Any] = row.config if row else {}
