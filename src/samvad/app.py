@@ -12,6 +12,7 @@ from samvad.domain.inbound import queries as inbound
 from samvad.domain.media import fetching
 from samvad.domain.messages import sends, statuses
 from samvad.domain.processes import operations as processes
+from samvad.domain.templates import jobs as templates
 from samvad.domain.waba.directory import Directory
 from samvad.domain.webhooks.dispatch import Dispatcher
 from samvad.domain.webhooks.model import BACK_OFF_MS, DAY_MS, Rules
@@ -128,7 +129,10 @@ class App:
         async def open_leads(job: Job) -> None:
             await processes.open_leads(self.res, job)
 
-        return {"processes.open_leads": open_leads}
+        async def sync_templates(job: Job) -> None:
+            await templates.sync(self.res, job)
+
+        return {"processes.open_leads": open_leads, "templates.sync": sync_templates}
 
     def _slow_handlers(self) -> dict[str, Handler]:
         """Those that wait for long: each worker of theirs does one at a time, and holds up nothing else."""
@@ -141,6 +145,7 @@ class App:
     def _recurring(self) -> list[Recurring]:
         """Everything that happens by the clock, on one page."""
         clock, write = self.res.clock, self.db.write
+        poll = templates.Poll(self.res, every_s=self.settings.template_poll_s)
         return [
             # A status can be parked while, on another connection, its message gets its wamid.
             Recurring("statuses.sweep", 2.0, lambda: write(statuses.sweep_parked, at=clock())),
@@ -155,6 +160,7 @@ class App:
                 lambda: write(statuses.forget_parked, before=clock() - KEEP_PARKED_MS),
             ),
             Recurring("sends.name_unanswered", 300.0, self.name_unanswered),
+            *([Recurring("templates.poll", 60.0, poll.run)] if self.settings.template_poll_s > 0 else []),
         ]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

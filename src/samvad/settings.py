@@ -51,6 +51,9 @@ class Settings:
     upstream_timeout_s: float = 30.0
     """How long Meta may take to answer a send before it counts as ambiguous."""
 
+    template_poll_s: float = 6 * 3600
+    """How often each account's templates are read from Meta though no webhook asked for it; 0 for never."""
+
     log_format: str = "json"
     """`json`, or `console` for a person."""
 
@@ -83,6 +86,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         webhook_pause_after_days=_number(said, "webhook_pause_after_days", 3.0, least=0),
         webhook_keep_days=_number(said, "webhook_keep_days", 30.0, least=0),
         upstream_timeout_s=_number(said, "upstream_timeout_s", 30.0),
+        template_poll_s=_number(said, "template_poll_s", 6 * 3600),
         log_format=said.get("log_format", "json"),
         backup_dir=Path(said["backup_dir"]).absolute() if said.get("backup_dir") else None,
         backup_max_age_h=_number(said, "backup_max_age_h", 48.0),
@@ -102,6 +106,7 @@ _READ = (
     "webhook_pause_after_days",
     "webhook_keep_days",
     "upstream_timeout_s",
+    "template_poll_s",
     "log_format",
     "backup_dir",
     "backup_max_age_h",

@@ -4,7 +4,7 @@ from samvad.api import wire
 from samvad.api.call import Call, Fields, page_of
 from samvad.asgi.replies import Reply, data, json_reply
 from samvad.domain.messages import operations as messages
-from samvad.domain.templates.model import TemplateValues
+from samvad.domain.templates.values import TemplateValues
 from samvad.kit import phones
 from samvad.kit.errors import BadRequest
 from samvad.whatsapp.cloud_api import is_version

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from samvad.api import chats, contract, health, media, messages, numbers, samvad
+from samvad.api import chats, contract, health, media, messages, numbers, samvad, templates
 from samvad.api.call import Call, Endpoint, Served, Services
 from samvad.asgi.errors import refusal
 from samvad.asgi.replies import Reply
@@ -81,6 +81,10 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
         "required",
     ),
     ("GET", "/v1/samvad/doctor", samvad.show_doctor, "required"),
+    ("GET", "/v1/samvad/template", templates.list_templates, "required"),
+    ("POST", "/v1/samvad/template/sync", templates.sync_templates, "required"),
+    ("GET", "/v1/samvad/template/{templateId}", templates.show_template, "required"),
+    ("POST", "/v1/samvad/template/{templateId}/render", templates.render_template, "required"),
     ("GET", "/v1/samvad/webhook-delivery", samvad.list_webhook_deliveries, "required"),
     ("GET", "/v1/samvad/webhook-delivery/{deliveryId}", samvad.show_webhook_delivery, "required"),
     ("POST", "/v1/samvad/webhook-delivery/{deliveryId}/replay", samvad.replay_webhook_delivery, "required"),

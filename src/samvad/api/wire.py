@@ -7,6 +7,8 @@ from samvad.domain.chats.model import Chat
 from samvad.domain.doctor.model import Finding
 from samvad.domain.media.model import MediaFile, is_media_id
 from samvad.domain.messages.model import Message, Status
+from samvad.domain.templates.knowledge import Known
+from samvad.domain.templates.variables import Variable, wanted
 from samvad.domain.waba.model import PluginConfig
 from samvad.whatsapp.cloud_api import DEFAULT_VERSION
 
@@ -185,6 +187,44 @@ def plugin_config(it: PluginConfig) -> dict[str, Any]:
         "enableChakraWebhook": it.enable_chakra_webhook,
         "chakraWebhookUrl": it.chakra_webhook_url,
         "whichChakraWebhookEventsToSend": it.which_chakra_webhook_events_to_send,
+    }
+
+
+def template(it: Known) -> dict[str, Any]:
+    template = it.template
+    return {
+        "id": template.id,
+        "wabaId": template.waba_id,
+        "name": template.name,
+        "language": template.language,
+        "status": template.status,
+        "rejectedReason": it.rejected_reason,
+        "category": template.category,
+        "subCategory": it.sub_category,
+        "previousCategory": it.previous_category,
+        "correctCategory": it.correct_category,
+        "quality": it.quality,
+        "qualityAt": it.quality_at,
+        "parameterFormat": template.parameter_format,
+        "components": list(template.components),
+        "variables": [_variable(one) for one in wanted(template)],
+        "createdAt": it.created_at,
+        "updatedAt": it.updated_at,
+        "syncedAt": it.synced_at,
+    }
+
+
+def _variable(it: Variable) -> dict[str, Any]:
+    return {
+        "part": it.part,
+        "field": it.field,
+        "kind": it.kind,
+        "name": it.name,
+        "label": it.label,
+        "index": it.index,
+        "card": it.card,
+        "example": it.example,
+        "required": it.required,
     }
 
 

@@ -60,6 +60,10 @@ FAILED = (
     .values(run_at=bindparam("again"), error=bindparam("why"), gave_up_at=bindparam("end"))
 )
 
+NOT_BEGUN = every_team.select(jobs.c.lane).where(
+    among(jobs.c.lane, "lanes"), jobs.c.attempts == 0, jobs.c.gave_up_at.is_(None)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -91,6 +95,13 @@ def enqueue(tx: Tx, wanted: Sequence[Job], *, at: int, run_at: int | None = None
                 for job in wanted
             ],
         )
+
+
+def enqueue_once(tx: Tx, wanted: Sequence[Job], *, at: int) -> None:
+    """Promise work, except where a job of the same lane is promised and not begun: that one will do."""
+    if wanted:
+        waiting = {row.lane for row in tx.all(NOT_BEGUN, {"lanes": {job.lane for job in wanted}})}
+        enqueue(tx, [job for job in wanted if job.lane not in waiting], at=at)
 
 
 def claim(

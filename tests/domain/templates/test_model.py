@@ -9,16 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from samvad.domain.templates.model import (
-    MAX_VARIABLES,
-    META_FORMAT_CALL,
-    Filled,
-    Template,
-    TemplateValues,
-    choose,
-    fill,
-    problems,
-)
+from samvad.domain.templates.checking import META_FORMAT_CALL, problems
+from samvad.domain.templates.filling import Filled, fill
+from samvad.domain.templates.model import Template, choose
+from samvad.domain.templates.values import MAX_VARIABLES, TemplateValues
 from samvad.kit.errors import BadRequest, NotFound, SamvadError
 
 Json = dict[str, Any]
@@ -617,36 +611,232 @@ class TestOneTimeCodes:
         assert "remove otpCode" in told[0]
 
 
-class TestKindsThatVariablesCannotFill:
-    @pytest.mark.parametrize(
-        ("component", "kind"),
-        [
-            ({"type": "carousel", "cards": []}, "CAROUSEL"),
-            (
+class TestEveryOtherKind:
+    def test_a_carousel_is_filled_card_by_card(self) -> None:
+        card = [media_header("IMAGE"), body("Only {{1}}"), buttons(reply_button("More"), link_button("Shop"))]
+        shop = template(body("Hi {{1}}"), {"type": "CAROUSEL", "cards": [{"components": card}] * 2})
+        given = {
+            "mapping": {"1": "Ada"},
+            "cards": [
                 {
-                    "type": "LIMITED_TIME_OFFER",
-                    "limited_time_offer": {"text": "Hurry", "has_expiration": True},
-                },
-                "LIMITED_TIME_OFFER",
-            ),
-            (media_header("PRODUCT"), "PRODUCT"),
-            (media_header("GIF"), "GIF"),
-            (buttons({"type": "MPM"}), "MPM"),
-            (buttons({"type": "SPM"}), "SPM"),
-            (buttons({"type": "ORDER_DETAILS"}), "ORDER_DETAILS"),
-        ],
-    )
-    def test_they_are_sent_to_the_call_that_can(self, component: Json, kind: str) -> None:
-        told = refusal(template(component, body("Hi {{1}}")), TemplateValues())
+                    "imageUrl": f"https://files.example/{nth}.png",
+                    "mapping": {"1": f"{nth} left"},
+                    "buttonMapping": {"1": f"p{nth}", "More": f"MORE_{nth}"},
+                }
+                for nth in (0, 1)
+            ],
+        }
+
+        filled = fill(shop, TemplateValues.from_wire(given))
+
+        assert filled.text == "Hi Ada"
+        carousel = components_of(filled)[-1]
+        assert carousel["type"] == "carousel"
+        assert [it["card_index"] for it in carousel["cards"]] == [0, 1]
+        assert carousel["cards"][1]["components"] == [
+            {
+                "type": "header",
+                "parameters": [{"type": "image", "image": {"link": "https://files.example/1.png"}}],
+            },
+            {"type": "body", "parameters": [{"type": "text", "text": "1 left"}]},
+            {
+                "type": "button",
+                "sub_type": "quick_reply",
+                "index": "0",
+                "parameters": [{"type": "payload", "payload": "MORE_1"}],
+            },
+            {
+                "type": "button",
+                "sub_type": "url",
+                "index": "1",
+                "parameters": [{"type": "text", "text": "p1"}],
+            },
+        ]
+
+    def test_what_a_card_lacks_is_named_with_its_place(self) -> None:
+        card = {"components": [media_header("VIDEO"), body("{{1}}")]}
+        shop = template(body("Hi"), {"type": "carousel", "cards": [card, card]})
+
+        told = refusal(shop, TemplateValues.from_wire({"cards": [{}, {"videoUrl": LINK, "imageUrl": LINK}]}))
+
+        assert told[0].endswith("to cards[0].mapping")
+        assert "order_update, card 1 has a header of the kind VIDEO; send cards[0].videoUrl" in told[1]
+        assert told[2].endswith("to cards[1].mapping")
+        assert "remove cards[1].imageUrl" in told[3]
+
+    def test_as_many_cards_as_the_template_has(self) -> None:
+        card = {"components": [media_header("IMAGE"), body("x")]}
+        shop = template(body("Hi"), {"type": "CAROUSEL", "cards": [card, card]})
+
+        told = refusal(shop, TemplateValues.from_wire({"cards": [{"imageUrl": LINK}]}))
+
+        assert told == (
+            "(#132012) order_update has 2 cards, but cards gives 1; "
+            'send one object for each card, such as {"imageUrl": …}',
+        )
+        assert (
+            "is no carousel; remove cards"
+            in refusal(template(body("Hi")), TemplateValues.from_wire({"cards": [{}]}))[0]
+        )
+
+    def test_an_offer_carries_its_end_and_its_code(self) -> None:
+        offer = {
+            "type": "LIMITED_TIME_OFFER",
+            "limited_time_offer": {"text": "Hurry", "has_expiration": True},
+        }
+        sale = template(
+            offer, body("Hi"), buttons({"type": "COPY_CODE", "text": "Copy"}, link_button("Book"))
+        )
+        given = {"offerExpiresAt": 1_798_761_600_000, "couponCode": "25OFF", "buttonMapping": {"Book": "x"}}
+
+        filled = fill(sale, TemplateValues.from_wire(given))
+
+        offered, copied, booked = components_of(filled)
+        assert offered["parameters"] == [
+            {
+                "type": "limited_time_offer",
+                "limited_time_offer": {"expiration_time_ms": 1_798_761_600_000},
+            }
+        ]
+        assert copied["parameters"] == [{"type": "coupon_code", "coupon_code": "25OFF"}]
+        assert booked["index"] == "1"
+        assert "send offerExpiresAt" in refusal(sale, TemplateValues(buttons={"1": "25OFF", "2": "x"}))[0]
+
+    def test_an_offer_without_an_end_wants_none(self) -> None:
+        offer = {"type": "LIMITED_TIME_OFFER", "limited_time_offer": {"text": "Hurry"}}
+
+        assert fill(template(offer, body("Hi")), TemplateValues()).text == "Hi"
+
+    def test_two_different_coupon_codes_are_a_question(self) -> None:
+        sale = template(body("Hi"), buttons({"type": "COPY_CODE", "text": "Copy"}))
+
+        assert fill(sale, TemplateValues(coupon_code="A", buttons={"1": "A"}))
+        assert "differ" in refusal(sale, TemplateValues(coupon_code="A", buttons={"1": "B"}))[0]
+
+    def test_a_product_header_carries_the_product(self) -> None:
+        cart = template(media_header("PRODUCT"), body("Look"), buttons({"type": "SPM", "text": "View"}))
+
+        filled = fill(cart, TemplateValues(product_retailer_id="sku-1", catalog_id="77"))
+
+        assert components_of(filled) == [
+            {
+                "type": "header",
+                "parameters": [
+                    {"type": "product", "product": {"product_retailer_id": "sku-1", "catalog_id": "77"}}
+                ],
+            }
+        ]
+        assert "send productRetailerId" in refusal(cart, TemplateValues())[0]
+
+    def test_a_gif_is_sent_as_the_short_film_it_is(self) -> None:
+        filled = fill(template(media_header("GIF"), body("Look")), TemplateValues(video_url=LINK))
+
+        assert components_of(filled)[0]["parameters"] == [{"type": "video", "video": {"link": LINK}}]
+
+    def test_sections_of_products_are_written_as_meta_wants_them(self) -> None:
+        cart = template(body("Look"), buttons({"type": "MPM", "text": "View"}))
+        given = {
+            "thumbnailProductRetailerId": "sku-1",
+            "sections": [{"title": "New", "productRetailerIds": ["sku-1", 7]}],
+        }
+
+        filled = fill(cart, TemplateValues.from_wire(given))
+
+        assert components_of(filled)[0]["parameters"][0]["action"] == {
+            "thumbnail_product_retailer_id": "sku-1",
+            "sections": [
+                {
+                    "title": "New",
+                    "product_items": [{"product_retailer_id": "sku-1"}, {"product_retailer_id": "7"}],
+                }
+            ],
+        }
+        told = refusal(cart, TemplateValues())
+        assert ["thumbnailProductRetailerId" in told[0], "sections" in told[1]] == [True, True]
+
+    def test_a_flow_or_catalog_may_be_told_more(self) -> None:
+        flow = template(body("Book"), buttons({"type": "FLOW", "text": "Book"}))
+        catalog = template(body("See"), buttons({"type": "CATALOG", "text": "See"}))
+
+        opened = fill(flow, TemplateValues(flow_token="t", flow_action_data={"a": 1}))
+        shown = fill(catalog, TemplateValues(thumbnail_product_retailer_id="sku-1"))
+
+        assert components_of(opened)[0]["parameters"] == [
+            {"type": "action", "action": {"flow_token": "t", "flow_action_data": {"a": 1}}}
+        ]
+        assert components_of(shown)[0]["parameters"] == [
+            {"type": "action", "action": {"thumbnail_product_retailer_id": "sku-1"}}
+        ]
+
+    def test_what_a_template_has_no_place_for_is_named(self) -> None:
+        given = {
+            "couponCode": "A",
+            "offerExpiresAt": 1,
+            "productRetailerId": "A",
+            "catalogId": "A",
+            "thumbnailProductRetailerId": "A",
+            "sections": [{"productRetailerIds": ["A"]}],
+            "flowToken": "A",
+            "flowActionData": {"a": 1},
+        }
+
+        told = refusal(template(body("Hi")), TemplateValues.from_wire(given))
+
+        assert [problem.rsplit(" ", 1)[1] for problem in told] == list(given)
+
+    def test_a_button_may_be_named_by_its_text(self) -> None:
+        asked = template(
+            body("Well?"), buttons(reply_button("Very  much"), reply_button("No"), link_button())
+        )
+
+        filled = fill(asked, TemplateValues(buttons={"very much": "YES", "Track": "A-7"}))
+
+        assert [(it["sub_type"], it["index"]) for it in components_of(filled)] == [
+            ("quick_reply", "0"),
+            ("url", "2"),
+        ]
+        long = TemplateValues(buttons={"No": "x" * 257, "1": "A-7"})
+        assert "payload of the button “No” is longer than 256" in refusal(asked, long)[0]
+
+    @pytest.mark.parametrize("kind", ["ORDER_DETAILS", "ORDER_STATUS"])
+    def test_what_wants_a_whole_object_is_sent_to_the_call_that_can(self, kind: str) -> None:
+        told = refusal(template(body("Hi {{1}}"), buttons({"type": kind})), TemplateValues())
 
         assert kind in told[0]
         assert META_FORMAT_CALL in told[0]
         assert "{{1}}" in told[1]
 
-    def test_an_offer_without_an_end_is_like_any_other(self) -> None:
-        offer = {"type": "LIMITED_TIME_OFFER", "limited_time_offer": {"text": "Hurry"}}
+    def test_texts_that_become_too_long_with_their_values_are_refused(self) -> None:
+        footed = template(header("For {{1}}"), body("Hi {{1}}"))
 
-        assert fill(template(offer, body("Hi")), TemplateValues()).text == "Hi"
+        told = refusal(footed, TemplateValues(header={"1": "x" * 57}, body={"1": "x" * 1_022}))
+
+        assert [problem[:9] for problem in told] == ["(#132005)", "(#132005)"]
+        assert fill(footed, TemplateValues(header={"1": "x" * 56}, body={"1": "x" * 1_021}))
+
+    @pytest.mark.parametrize(
+        ("call", "told"),
+        [
+            ({"cards": {}}, "cards must be a list"),
+            ({"cards": [1]}, "cards[0] must be an object"),
+            ({"cards": [{}] * 11}, "10 is the most"),
+            ({"cards": [{"mapping": 1}]}, "cards[0].mapping must be"),
+            ({"cards": [{"imageUrl": []}]}, "cards[0].imageUrl must be"),
+            ({"offerExpiresAt": "soon"}, "offerExpiresAt must be a moment"),
+            ({"offerExpiresAt": True}, "offerExpiresAt must be a moment"),
+            ({"sections": "x"}, "sections must be a list"),
+            ({"sections": [{}]}, "sections[0] must look like"),
+            ({"sections": [{"productRetailerIds": ["a"]}] * 2}, "need a title each"),
+            ({"sections": [{"productRetailerIds": ["a"] * 31}]}, "30 is the most"),
+            ({"sections": [{"title": "x" * 25, "productRetailerIds": ["a"]}]}, "sections[0].title is longer"),
+            ({"flowActionData": "x"}, "flowActionData must be an object"),
+        ],
+    )
+    def test_a_mistake_in_them_is_told_in_words(self, call: Json, told: str) -> None:
+        with pytest.raises(BadRequest) as raised:
+            TemplateValues.from_wire(call)
+
+        assert told in raised.value.problems[0]
 
 
 class TestChoosing:
@@ -858,7 +1048,9 @@ class TestEveryTemplate:
 
     @given(
         st.dictionaries(
-            st.sampled_from(["mapping", "headerMapping", "imageUrl", "locationLatitude", "otpCode"]),
+            st.sampled_from(
+                ["mapping", "headerMapping", "imageUrl", "locationLatitude", "otpCode", "cards", "sections"]
+            ),
             st.recursive(
                 st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
                 lambda inner: (

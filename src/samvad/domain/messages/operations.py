@@ -13,7 +13,7 @@ from samvad.domain.messages import queries
 from samvad.domain.messages.model import Message, Order, Promise, Status, text_of
 from samvad.domain.messages.sends import Answered, Begun, Earlier
 from samvad.domain.templates import operations as templates
-from samvad.domain.templates.model import TemplateValues
+from samvad.domain.templates.values import TemplateValues
 from samvad.domain.waba.model import Sender
 from samvad.kit import errors, phones
 from samvad.kit.ids import new_id
@@ -63,7 +63,7 @@ async def send(
         recipient=_recipient(payload),
         data_type=data_type,
         body={data_type: content},
-        text=text_of(data_type, content),
+        text=await _words(ctx, sender, data_type, content),
         at=ctx.now(),
         user_id=ctx.user_id,
         replies_to_wamid=quoted if isinstance(quoted, str) else None,
@@ -174,6 +174,13 @@ async def _ask(
     if version is None:
         return await cloud.send(sender.phone_number_id, payload, token=token)
     return await cloud.send(sender.phone_number_id, payload, token=token, version=version)
+
+
+async def _words(ctx: Context, sender: Sender, data_type: str, content: Any) -> str | None:
+    """What a person would read; of a template as far as we know it, for Meta is not asked."""
+    if data_type == "template":
+        return await templates.text_of(ctx, sender, content)
+    return text_of(data_type, content)
 
 
 async def _tell(ctx: Context, sender: Sender, payload: dict[str, Any], *, version: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from samvad.domain.webhooks.model import ECHO_FIELD, TEMPLATE_FIELD
+from samvad.jobs.queue import Job
 from samvad.kit.errors import BadRequest
 
 EVENTS = ("message", "status", "message_echo", "smb_message_echo", "deliveryStatus")
@@ -152,6 +153,12 @@ def _is_address(url: str) -> bool:
         return bool(_url.fullmatch(url) and urlsplit(url).hostname)
     except ValueError:  # brackets that hold no address
         return False
+
+
+def templates_job(team_id: str, waba_id: str, *, at: int) -> Job:
+    """The promise to read an account's templates from Meta; the feature above this one keeps it."""
+    lane = f"templates/{team_id}/{waba_id}"
+    return Job(team_id, "templates.sync", {"waba_id": waba_id, "since": at}, lane=lane)
 
 
 def config_from(stored: dict[str, Any]) -> PluginConfig:

@@ -8,9 +8,18 @@ from typing import Any
 from samvad.domain.context import Context, Resources
 from samvad.domain.events.log import Event, record
 from samvad.domain.waba import queries
-from samvad.domain.waba.model import URL_OF, URLS, Connection, PluginConfig, changed_config, endpoints_of
+from samvad.domain.waba.model import (
+    URL_OF,
+    URLS,
+    Connection,
+    PluginConfig,
+    changed_config,
+    endpoints_of,
+    templates_job,
+)
 from samvad.domain.webhooks import queries as endpoints
 from samvad.domain.webhooks.model import names_private_host
+from samvad.jobs.queue import enqueue_once
 from samvad.kit.errors import BadRequest, Conflict, NotFound
 from samvad.kit.ids import new_id
 from samvad.storage import Tx
@@ -36,6 +45,7 @@ async def connect(res: Resources, team_id: str, wanted: Connection) -> Connected
     plugin_id = await res.db.team(team_id).write(
         _store, res, wanted, account, number, new_plugin_id=new_id(), at=res.clock()
     )
+    res.bells.jobs.ring()
     plugin = await res.db.read(queries.plugin_of_any_team, plugin_id)
     assert plugin is not None
     verify_token = res.seal.open(plugin.verify_token_sealed)
@@ -88,6 +98,7 @@ def _store(
         },
     )
     record(tx, [Event(tx.team_id or "", "number.connected", wanted.phone_number_id)], at=at)
+    enqueue_once(tx, [templates_job(tx.team_id or "", wanted.waba_id, at=at)], at=at)
     return plugin_id
 
 

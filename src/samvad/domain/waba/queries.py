@@ -86,6 +86,23 @@ def find_account(tx: Tx, waba_id: str) -> Row[Any] | None:
     return tx.first(tx.select(business_accounts).where(business_accounts.c.id == waba_id))
 
 
+def find_account_token(tx: Tx, waba_id: str) -> str | None:
+    """The sealed token of the plugin that has this account."""
+    row = tx.first(
+        tx.select(business_accounts, plugins.c.access_token_sealed)
+        .join(plugins, plugins.c.id == business_accounts.c.plugin_id)
+        .where(business_accounts.c.id == waba_id)
+    )
+    return row.access_token_sealed if row else None
+
+
+def accounts_of_every_team(tx: Tx, *, after: str, limit: int) -> Sequence[Row[Any]]:
+    """Across teams: the poll of templates goes over all accounts, a page at a time."""
+    table = business_accounts
+    query = every_team.select(table.c.id, table.c.team_id, table.c.templates_synced_at)
+    return tx.all(query.where(table.c.id > after).order_by(table.c.id).limit(limit))
+
+
 def number_of_any_team(tx: Tx, phone_number_id: str) -> Row[Any] | None:
     """Across teams: a number is connected by one team at a time."""
     return tx.first(every_team.select(phone_numbers).where(phone_numbers.c.id == phone_number_id))
