@@ -121,7 +121,7 @@ async def test_another_teams_templates_do_not_exist(product: Product) -> None:
 async def test_a_preview_is_the_send_without_the_sending(product: Product) -> None:
     await synced(product)
     it = await one(product, "shipment_tracking")
-    body = {"mapping": mapping("TRK-1"), "buttonMapping": mapping("TRK-1")}
+    body: dict[str, Any] = {"mapping": mapping("TRK-1"), "buttonMapping": mapping("TRK-1")}
 
     shown = await product.api.post(f"{TEMPLATES}/{it['id']}/render", json=body)
     refused = await product.api.post(f"{TEMPLATES}/{it['id']}/render", json={})
@@ -156,12 +156,13 @@ async def test_webhooks_change_our_rows_at_once_and_once(product: Product) -> No
     changed = await one(product, "order_update")
     assert (changed["status"], changed["quality"], changed["category"]) == ("PAUSED", "RED", "MARKETING")
     assert "132015" in sentence(await send_template(product, "order_update", "x"), 400)
-    assert sorted(name for name, _ in await told(product, it["id"])) == [
+    happened = await told(product, it["id"])
+    assert sorted(name for name, _ in happened) == [
         "template.category_changed",
         "template.quality_changed",
         "template.status_changed",
         "template.status_changed",
-    ]
+    ], happened
 
 
 async def test_another_teams_webhook_changes_nothing_of_ours(product: Product) -> None:

@@ -12,7 +12,12 @@ from samvad.domain.templates.tables import templates
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
-KNOWN = every_team.select(templates).where(among(templates.c.id, "ids"))
+KNOWN = (
+    every_team.select(templates)
+    .where(among(templates.c.id, "ids"))
+    .order_by(templates.c.id)
+    .with_for_update()  # a webhook and a list change rows by what they were, each on its own connection
+)
 """Across teams: webhooks of many teams are folded together; whose row it is, is looked at there."""
 
 _put = every_team.upsert(templates)
@@ -70,7 +75,7 @@ def find(tx: Tx, template_id: str) -> Known | None:
 
 
 def known(tx: Tx, template_ids: Collection[str]) -> dict[str, tuple[str, Known]]:
-    """Templates of any team by id, each with its team's id."""
+    """Templates of any team by id, each with its team's id; theirs to change until the unit ends."""
     return {row.id: (row.team_id, as_known(row)) for row in tx.all(KNOWN, {"ids": template_ids})}
 
 
