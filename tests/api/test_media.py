@@ -39,6 +39,7 @@ async def test_what_goes_up_comes_down_the_same_without_a_key(product: Product) 
             "application/octet-stream",
             ".bin",
         ),
+        "a page of a script": (("a.js", BYTES, ""), {}, "application/octet-stream", ".js"),
         "a page": (("a.html", BYTES, "text/html"), {}, "application/octet-stream", ".html"),
         "a drawing": (("a.svg", BYTES, "image/svg+xml"), {}, "application/octet-stream", ".svg"),
         "a page by its name": (
@@ -75,6 +76,7 @@ async def test_each_kind_of_file_has_metas_limit(product: Product) -> None:
     for mime_type, size, words in (
         ("image/png", 5 * MB + 1, "image files up to 5 MB"),
         ("audio/mpeg", 16 * MB + 1, "audio files up to 16 MB"),
+        ("image/webp", 500 * 1024 + 1, "stickers only, up to 500 KB"),
     ):
         assert words in sentence(await upload(product, "a", bytes(size), mime_type), 413)
 
