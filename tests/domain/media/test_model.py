@@ -31,7 +31,7 @@ def test_a_file_that_says_nothing_is_known_by_how_it_begins(beginning: bytes, mi
 def test_a_type_is_served_as_it_is_unless_a_browser_would_run_it():
     for mime_type in ("image/png", "audio/ogg; codecs=opus", "text/plain", "application/vnd.ms-excel"):
         assert served_type(mime_type) == mime_type
-    for mime_type in (
+    for run in (
         None,
         "",
         "TEXT/HTML",
@@ -41,7 +41,7 @@ def test_a_type_is_served_as_it_is_unless_a_browser_would_run_it():
         "message/rfc822",
         "image/png\r\nSet-Cookie: a=b",
     ):
-        assert served_type(mime_type) == "application/octet-stream"
+        assert served_type(run) == "application/octet-stream"
 
 
 def test_the_files_of_a_message_are_found_wherever_they_stand():
