@@ -54,6 +54,8 @@ async def test_a_page_holds_25_when_nothing_is_said_and_a_bad_cursor_is_131059(w
         ({"category": "AUTHENTICATION"}, {"login_code"}),
         ({"name_or_content": "warehouse"}, {"shipment_tracking"}),
         ({"name": "nothing"}, set()),
+        ({"status": "PAUSED,REJECTED"}, {"weekly_digest", "free_money"}),
+        ({"quality_score": "RED"}, set()),
     ],
 )
 async def test_templates_can_be_filtered(wire: Wire, query: dict[str, str], names: set[str]) -> None:

@@ -267,7 +267,8 @@ async def test_an_edit_goes_back_to_review_and_is_rare(wire: Wire, clock: Any) -
     later = await wire.meta.post(f"/v25.0/{made}", json={"components": words})
     pending = await wire.meta.post(f"/v25.0/{made}", json={"components": words})
 
-    assert edited.json() == later.json() == {"success": True}
+    assert edited.json() == later.json()
+    assert edited.json() == {"success": True, "id": made, "name": "tea_of_today", "category": "MARKETING"}
     assert [error_of(one)["code"] for one in (too_soon, category, pending)] == [100] * 3
     await until(lambda: len(told(wire, "message_template_components_update")) == 2)
     assert told(wire, "message_template_components_update")[0]["message_template_element"] == words[0]["text"]

@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
+from samvad.sandbox.conversation_tools import automation_of
 from samvad.sandbox.identity import stable_id
 from samvad.sandbox.model import Json
 from samvad.sandbox.nodes import Call, page, pick
+from samvad.sandbox.standing import Standing
 from samvad.sandbox.templates import Template
 from samvad.sandbox.world import Account, Number
 
@@ -24,7 +26,7 @@ ONBOARDED = "2026-01-15T09:00:00+0000"
 
 async def read_account(call: Call, account: Account) -> Json:
     """GET /{waba}."""
-    return pick(_account(account), call.query.get("fields"), ACCOUNT_FIELDS, "WhatsAppBusinessAccount")
+    return pick(_account(call, account), call.query.get("fields"), ACCOUNT_FIELDS, "WhatsAppBusinessAccount")
 
 
 async def list_numbers(call: Call, account: Account) -> Json:
@@ -43,8 +45,10 @@ async def list_templates(call: Call, account: Account) -> Json:
     query = call.query
 
     def matches(template: Template) -> bool:
-        for field in ("status", "language", "category"):
-            if query.get(field) and str(template.raw[field]).lower() != query[field].lower():
+        score = template.raw.get("quality_score", {}).get("score", "UNKNOWN")
+        values = {**template.raw, "quality_score": score}
+        for field in ("status", "language", "category", "quality_score"):
+            if query.get(field) and str(values[field]).lower() not in _any_of(query[field]):
                 return False
         if query.get("name") and query["name"] != template.name:
             return False
@@ -52,14 +56,18 @@ async def list_templates(call: Call, account: Account) -> Json:
         return not anywhere or anywhere in template.name or anywhere in template.part.body_text.lower()
 
     wanted = query.get("fields")
-    return page(
-        call,
-        [
-            (template.id, _template_fields(template, wanted))
-            for template in account.templates.values()
-            if matches(template)
-        ],
-    )
+    found = [one for one in account.templates.values() if matches(one)]
+    answer = page(call, [(template.id, _template_fields(template, wanted)) for template in found])
+    if query.get("summary"):
+        whole: Json = {
+            "total_count": len(found),
+            "message_template_count": len(account.templates),
+            "message_template_limit": call.world.settings.templates_per_account,
+            "are_translations_complete": True,
+        }
+        names = [name.strip() for name in query["summary"].split(",")]
+        answer["summary"] = {name: whole[name] for name in names if name in whole}
+    return answer
 
 
 async def read_template(call: Call, template: Template) -> Json:
@@ -78,14 +86,23 @@ TEMPLATE_CALLS: dict[tuple[str, str], Callable[[Call, Template], Awaitable[Json]
 }
 
 
-def _account(account: Account) -> Json:
-    return {
+def _any_of(given: str) -> list[str]:
+    """The values of a filter in lower case: one, several with commas, or a JSON array of them."""
+    return [one.strip(' []"').lower() for one in given.split(",")]
+
+
+def _account(call: Call, account: Account) -> Json:
+    whole = {
         "id": account.waba_id,
         "name": account.business.name,
         "timezone_id": "1",
         "message_template_namespace": stable_id("namespace", account.waba_id),
         "currency": "USD",
         "country": "US",
+        "last_onboarded_time": ONBOARDED,
+        "marketing_messages_onboarding_status": None,
+        "disable_marketing_messages_on_cloud_api": False,
+        "subscribed_apps": None,
         "status": "ACTIVE",
         "account_review_status": "APPROVED",
         "business_verification_status": "verified",
@@ -99,6 +116,7 @@ def _account(account: Account) -> Json:
         },
         "health_status": _health(account.waba_id, "WABA"),
     }
+    return whole | call.world.area(Standing).accounts.get(account.waba_id, {})
 
 
 def _number_fields(call: Call, number: Number, wanted: str | None) -> Json:
@@ -129,12 +147,17 @@ def _number_fields(call: Call, number: Number, wanted: str | None) -> Json:
         "certificate": None,
         "new_certificate": None,
         "search_visibility": "VISIBLE",
+        "eligibility_for_api_business_global_search": "NON_ELIGIBLE_UNDEFINED_COUNTRY",
+        "country_code": None,
+        "country_dial_code": None,
+        "conversational_automation": automation_of(call.world, number),
         "last_onboarded_time": ONBOARDED,
         "messaging_limit_tier": "TIER_UNLIMITED",
         "whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED",
         "webhook_configuration": {key: value for key, value in webhook.items() if value},
         "health_status": _health(number.id, "PHONE_NUMBER"),
     }
+    whole |= call.world.area(Standing).numbers.get(number.id, {})
     return pick(whole, wanted, NUMBER_FIELDS, "WhatsAppBusinessPhoneNumber")
 
 
@@ -149,6 +172,8 @@ def _template_fields(template: Template, wanted: str | None) -> Json:
         "message_send_ttl_seconds": None,
         "library_template_name": None,
         "rejection_info": None,
+        "degrees_of_freedom_spec": None,
+        "is_primary_device_delivery_only": None,
     }
     whole = {**extra, **template.raw}
     given = tuple(

@@ -17,6 +17,7 @@ from samvad.sandbox.settings import InvalidSettings
 if TYPE_CHECKING:
     from samvad.sandbox.sandbox import Sandbox
 
+REFUSAL = ("code", "behaviour", "times", "details", "to", "asynchronous", "calls", "path", "method")
 DEFAULT_LIMIT, MAX_LIMIT = 100, 20_000
 
 Deed = Callable[["Sandbox", Request], Awaitable[Any]]
@@ -34,7 +35,8 @@ INDEX: Json = {
         "POST /phones/{digits}/window": "{open: true|false, phone_number_id?}",
         **{f"POST {path}": " ".join((play.__doc__ or "").split()) for path, play in PLAYS.items()},
         "POST /refusals": "{code, times?, details?, to?, asynchronous?} or {behaviour: "
-        "hang|drop|accept_then_drop|500, times?, to?}",
+        "hang|drop|accept_then_drop|500, times?, to?}; with {calls: graph, path?, method?} or {calls: media} it "
+        "meets the next calls that are no sends, or the next downloads of files",
         "POST /replay": "{message_id? | last?, times?, concurrent?, shuffle?}",
         "GET|POST /settings": "read or change settings; POST is partial",
         "GET /webhooks?limit=": "the latest webhook deliveries, newest first",
@@ -134,7 +136,7 @@ async def set_window(sandbox: "Sandbox", request: Request) -> Json:
 
 
 async def refuse(sandbox: "Sandbox", request: Request) -> Json:
-    given = await json_body(request, "code", "behaviour", "times", "details", "to", "asynchronous")
+    given = await json_body(request, *REFUSAL)
     sandbox.refuse_next(
         typed(given, "code", int, 0) or None,
         behaviour=typed(given, "behaviour", str, "") or None,
@@ -142,6 +144,9 @@ async def refuse(sandbox: "Sandbox", request: Request) -> Json:
         details=typed(given, "details", str, "") or None,
         to=typed(given, "to", str, "") or None,
         asynchronous=typed(given, "asynchronous", bool, False),
+        calls=typed(given, "calls", str, "sends"),
+        path=typed(given, "path", str, ""),
+        method=typed(given, "method", str, ""),
     )
     return {"waiting": len(sandbox.world.refusals)}
 

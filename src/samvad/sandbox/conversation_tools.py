@@ -10,7 +10,7 @@ from samvad.sandbox.identity import stable_id
 from samvad.sandbox.model import Json
 from samvad.sandbox.news import tell_of_account
 from samvad.sandbox.nodes import Call, NumberCalls, page
-from samvad.sandbox.world import Number
+from samvad.sandbox.world import Number, World
 
 MAX_PROMPTS, MAX_PROMPT = 4, 80
 MAX_COMMANDS, MAX_COMMAND, MAX_HINT = 30, 32, 256
@@ -32,7 +32,12 @@ class Tools:
 
 async def read_automation(call: Call, number: Number) -> Json:
     """GET /{phone-number-id}/conversational_automation."""
-    return {**call.world.area(Tools).automation.get(number.id, {}), "id": number.id}
+    return automation_of(call.world, number)
+
+
+def automation_of(world: World, number: Number) -> Json:
+    """Prompts and commands of a number, as far as it has some."""
+    return {**world.area(Tools).automation.get(number.id, {}), "id": number.id}
 
 
 async def change_automation(call: Call, number: Number) -> Json:

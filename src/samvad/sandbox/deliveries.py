@@ -46,6 +46,7 @@ class Delivery:
     attempts: int = 0
     last_status: int | None = None
     given_up: bool = False
+    to_lose: int = 0  # how many attempts get lost on their way
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ class Deliveries:
         if settings.duplicates:
             copies = int(settings.duplicates) + (self._chance.random() < settings.duplicates % 1)
             for _ in range(copies):
-                self._promise(replace(delivery))
+                self._promise(replace(delivery))  # with a wait of its own
 
     async def replay(
         self, chosen: Iterable[Delivery], *, times: int, concurrent: int, shuffle: bool
@@ -161,7 +162,10 @@ class Deliveries:
             delivery.given_up = True
             return
         self.counts.pending += 1
-        self._queue(delivery)
+        if jitter_ms := self._settings().jitter_ms:
+            self._timeline.after(self._chance.random() * jitter_ms / 1000, lambda: self._queue(delivery))
+        else:
+            self._queue(delivery)
 
     def _queue(self, delivery: Delivery) -> None:
         lane = self._lane(delivery.url)
@@ -181,9 +185,11 @@ class Deliveries:
 
     async def _attempt(self, delivery: Delivery) -> None:
         counts = self.counts
-        drop = self._settings().drop
-        if drop and delivery.attempts == 0 and self._chance.random() < drop:
-            delivery.attempts = 1
+        settings = self._settings()
+        if settings.drop and delivery.attempts == 0 and self._chance.random() < settings.drop:
+            delivery.to_lose = settings.drop_attempts
+        if delivery.attempts < delivery.to_lose:
+            delivery.attempts += 1
             status = delivery.last_status = LOST
         else:
             status = await self._post(delivery)

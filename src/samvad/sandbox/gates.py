@@ -1,6 +1,6 @@
 """Refusals of a send that come from other areas: who is blocked, who is in a group, who may be asked to call."""
 
-from samvad.sandbox import blocklist, checks
+from samvad.sandbox import blocklist, checks, standing
 from samvad.sandbox.calls import Switchboard
 from samvad.sandbox.errors import GraphError, parameter
 from samvad.sandbox.groups import receiving
@@ -12,6 +12,7 @@ from samvad.sandbox.world import Number, World
 
 def check(world: World, number: Number, payload: Json, digits: str) -> None:
     """Refuse what Meta would refuse of a message that is well formed."""
+    standing.check(world, number)
     if payload.get("recipient_type") == "group":
         group = receiving(world, number, digits)
         if payload.get("type") == "interactive" or _is_for_one(number, payload):

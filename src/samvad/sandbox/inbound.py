@@ -9,7 +9,7 @@ from samvad.sandbox.blocklist import is_blocked
 from samvad.sandbox.entry_points import came_by_ad
 from samvad.sandbox.errors import status_error
 from samvad.sandbox.groups import Group, Groups
-from samvad.sandbox.media import INBOUND_LIVES_S, MAX_UPLOAD
+from samvad.sandbox.media import MAX_UPLOAD
 from samvad.sandbox.model import Json, Message
 from samvad.sandbox.samples import sample
 from samvad.sandbox.statuses import wire_json
@@ -167,9 +167,14 @@ def _with_file(world: World, number: Number, kind: str, content: Json) -> Json:
         rest.setdefault("filename", "document.pdf")
     filename = rest.get("filename") if isinstance(rest.get("filename"), str) else None
     asset = world.media.add(
-        number.account.waba_id, data, mime_type, filename=filename, lives_s=INBOUND_LIVES_S
+        number.account.waba_id,
+        data,
+        mime_type,
+        filename=filename,
+        lives_s=world.settings.inbound_media_lives_s,
     )
-    url = world.media.url(asset, world.base_url or "http://localhost", source="webhook")
+    base_url, lives_s = world.base_url or "http://localhost", world.settings.media_url_lives_s
+    url = world.media.url(asset, base_url, source="webhook", lives_s=lives_s)
     return {"id": asset.id, "mime_type": mime_type, "sha256": asset.sha256, "url": url, **rest}
 
 

@@ -16,7 +16,6 @@ MAX_CACHED_LINKS = 1_000
 URL_LIVES_S = 5 * 60
 LINK_CACHE_S = 10 * 60
 UPLOAD_LIVES_S = 30 * 24 * 3600
-INBOUND_LIVES_S = 7 * 24 * 3600
 FETCH_TIMEOUT_S = 10
 CHUNK = 64 * 1024
 
@@ -69,6 +68,7 @@ class MediaShelf:
         self._bytes = 0
         self._links: dict[tuple[str, str], tuple[float, str]] = {}
         self._secret = secrets.token_bytes(16)
+        self._void: dict[str, int] = {}  # how often the URLs of a file were made void
 
     def add(
         self, waba_id: str, data: bytes, mime_type: str, *, filename: str | None = None, lives_s: float
@@ -94,16 +94,24 @@ class MediaShelf:
     def remove(self, media_id: str) -> None:
         asset = self._assets.pop(media_id, None)
         if asset is not None:
+            self._void.pop(media_id, None)
             self._bytes -= len(asset.data)
 
+    def expire_urls(self, media_id: str) -> None:
+        """Make every download URL of this file void; a new one can be asked for."""
+        self._void[media_id] = self._void.get(media_id, 0) + 1
+
     def forget(self) -> None:
+        self._void.clear()
         self._assets.clear()
         self._links.clear()
         self._bytes = 0
 
-    def url(self, asset: Asset, base_url: str, source: str = "getMedia") -> str:
-        """A download URL that is good for five minutes."""
-        expires = int(self._clock()) + URL_LIVES_S
+    def url(
+        self, asset: Asset, base_url: str, source: str = "getMedia", *, lives_s: float = URL_LIVES_S
+    ) -> str:
+        """A download URL that is good for five minutes, if nothing else is said."""
+        expires = int(self._clock() + lives_s)
         query = {
             "mid": asset.id,
             "source": source,
@@ -135,7 +143,9 @@ class MediaShelf:
         return asset
 
     def _hash(self, mid: str, ext: str) -> str:
-        return hashlib.blake2b(f"{mid}:{ext}".encode(), key=self._secret, digest_size=20).hexdigest()
+        return hashlib.blake2b(
+            f"{mid}:{ext}:{self._void.get(mid, 0)}".encode(), key=self._secret, digest_size=20
+        ).hexdigest()
 
 
 def misfit(kind: str, mime_type: str, size: int) -> str | None:

@@ -6,11 +6,12 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from samvad.sandbox.errors import GraphError, parameter_is_required
-from samvad.sandbox.media import ALLOWED, MAX_UPLOAD, UPLOAD_LIVES_S, Asset
+from samvad.sandbox.errors import GraphError, parameter_is_required, unknown_object
+from samvad.sandbox.media import ALLOWED, MAX_UPLOAD, Asset
 from samvad.sandbox.model import Json
 from samvad.sandbox.nodes import Call
 from samvad.sandbox.sends import authorize
+from samvad.sandbox.tokens import MESSAGING
 from samvad.sandbox.world import Number, World
 
 FORM_OVERHEAD = 64 * 1024
@@ -50,16 +51,21 @@ async def upload(call: Call, number: Number) -> Json:
     if not data or len(data) > largest:
         raise GraphError(100, message=f"(#100) Param file must have between 1 and {largest} bytes.")
     asset = call.world.media.add(
-        number.account.waba_id, data, mime_type, filename=filename, lives_s=UPLOAD_LIVES_S
+        number.account.waba_id, data, mime_type, filename=filename, lives_s=call.world.settings.upload_lives_s
     )
     return {"id": asset.id}
 
 
 async def read(call: Call, asset: Asset) -> Json:
-    """GET /{media-id}: a download URL that is good for five minutes."""
+    """GET /{media-id}: a download URL that is good for five minutes, for the number that has the file."""
+    wanted = call.query.get("phone_number_id")
+    number = call.world.numbers.get(wanted) if wanted else None
+    if wanted and (number is None or number.account.waba_id != asset.waba_id):
+        raise unknown_object("get", asset.id)
+    lives_s = call.world.settings.media_url_lives_s
     return {
         "messaging_product": "whatsapp",
-        "url": call.world.media.url(asset, call.world.base_url),
+        "url": call.world.media.url(asset, call.world.base_url, lives_s=lives_s),
         "mime_type": asset.mime_type,
         "sha256": asset.sha256,
         "file_size": len(asset.data),
@@ -75,7 +81,7 @@ async def delete(call: Call, asset: Asset) -> Json:
 
 async def download(world: World, request: Request) -> Response:
     """GET the download URL: the bytes, for the bearer of the owner's token, as long as the URL is good."""
-    accounts = authorize(world, request.scope)
+    accounts = authorize(world, request.scope, MESSAGING)
     query = request.query_params
     asset = world.media.opened_by(query.get("mid", ""), query.get("ext", ""), query.get("hash", ""))
     if asset is None or asset.waba_id not in [account.waba_id for account in accounts]:

@@ -123,10 +123,15 @@ class Sandbox:
         details: str | None = None,
         to: str | None = None,
         asynchronous: bool = False,
+        calls: str = "sends",
+        path: str = "",
+        method: str = "",
     ) -> None:
         """Refuse the next sends with an error code, or answer them with a broken connection.
 
-        `asynchronous` accepts the send and fails it by status. Raises BadRequest.
+        `asynchronous` accepts the send and fails it by status. With calls="graph" it is the next calls that are no
+        sends, all or those whose `path` (without version) begins so and that have this `method`; calls="media" is
+        downloads. Raises BadRequest.
         """
         if (code is None) == (behaviour is None):
             raise BadRequest("give either a code or a behaviour")
@@ -136,8 +141,17 @@ class Sandbox:
             raise BadRequest(f"behaviour {behaviour!r} is none of {', '.join(BEHAVIOURS)}")
         if not 1 <= times <= MAX_TIMES:
             raise BadRequest(f"times must be from 1 to {MAX_TIMES}")
+        if calls not in ("sends", "graph", "media"):
+            raise BadRequest("calls is one of sends, graph, media")
+        if calls != "sends" and (to or asynchronous):
+            raise BadRequest("to and asynchronous are for sends")
+        if calls == "media":
+            calls, path = "graph", graph.ATTACHMENTS
+        digits = to.lstrip("+") if to else None
         self.world.refusals.append(
-            Refusal(code, behaviour, times, details, to.lstrip("+") if to else None, asynchronous)
+            Refusal(
+                code, behaviour, times, details, digits, asynchronous, calls, path.strip("/"), method.upper()
+            )
         )
 
     async def replay(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
-from samvad.sandbox import checks, gates, interactive, templates
+from samvad.sandbox import checks, gates, interactive, templates, tokens, usage
 from samvad.sandbox.entry_points import free_until, told_with
 from samvad.sandbox.errors import GraphError, parameter, parameter_is_required, unknown_object
 from samvad.sandbox.groups import participants_of, receiving
@@ -57,8 +57,9 @@ class Sends:
     ) -> None:
         """Answer one request; a refusal is Meta's error body, never a 500."""
         world = self._world
+        number: Number | None = None
         try:
-            accounts = authorize(world, scope)
+            accounts = authorize(world, scope, tokens.MESSAGING)
             number = world.numbers.get(number_id)
             if number is None or number.account not in accounts:
                 raise unknown_object("post", number_id)
@@ -71,7 +72,7 @@ class Sends:
                     await asyncio.sleep(world.settings.reply_delay_ms / 1000)
         except GraphError as error:
             world.counts.refused += 1
-            await refuse(world, send, error)
+            await refuse(world, send, error, number.account.waba_id if number else "")
         except Hang:
             await hang(receive, send)
         except Drop:
@@ -111,7 +112,7 @@ class Sends:
             )
         refusal = world.refusal_for(digits) if world.refusals else None
         if refusal is not None:
-            self._refuse_now(refusal)
+            refuse_now(refusal)
         if settings.pair_rate and not world.pace.pair_may(number.id, digits, world.clock()):
             raise GraphError(
                 131056,
@@ -257,17 +258,6 @@ class Sends:
             )
         return message
 
-    def _refuse_now(self, refusal: Refusal) -> None:
-        match refusal.behaviour:
-            case "hang":
-                raise Hang
-            case "drop":
-                raise Drop
-            case "500":
-                raise GraphError(1, message="An unknown error occurred", http=500)
-        if refusal.code is not None and not refusal.asynchronous:
-            raise GraphError(refusal.code, refusal.details or "Refused at the wish of the sandbox's user.")
-
     def _plan(
         self, number: Number, message: Message, template: templates.Template | None, refusal: Refusal | None
     ) -> None:
@@ -355,8 +345,26 @@ class Sends:
         return b'{"success":true}'
 
 
-def authorize(world: World, scope: Scope) -> Accounts:
-    """The accounts of the request's token: a bearer, `OAuth <token>` or `?access_token=`."""
+def refuse_now(refusal: Refusal | None) -> None:
+    """Do what was ordered for this call, if anything was, unless it is done after the answer."""
+    if refusal is None:
+        return
+    match refusal.behaviour:
+        case "hang":
+            raise Hang
+        case "drop":
+            raise Drop
+        case "500":
+            raise GraphError(1, message="An unknown error occurred", http=500)
+    if refusal.code is not None and not refusal.asynchronous:
+        raise GraphError(refusal.code, refusal.details or "Refused at the wish of the sandbox's user.")
+
+
+def authorize(world: World, scope: Scope, needed: str | None = None) -> Accounts:
+    """The accounts of the request's token: a bearer, `OAuth <token>` or `?access_token=`.
+
+    `needed` is the permission the call asks of a token that has not all of them.
+    """
     token = b""
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -371,9 +379,11 @@ def authorize(world: World, scope: Scope) -> Accounts:
         token = parse_qs(scope.get("query_string", b"")).get(b"access_token", [b""])[0]
     if not token.strip():
         raise GraphError(104, message="An access token is required to request this resource")
-    accounts = world.tokens.get(token.strip().decode("latin-1"))
+    given = token.strip().decode("latin-1")
+    accounts = world.tokens.get(given)
     if accounts is None:
         raise GraphError(190, message="Invalid OAuth access token - Cannot parse access token")
+    tokens.check(world, given, needed)
     return accounts
 
 
@@ -391,10 +401,12 @@ async def read_body(receive: Receive) -> bytes:
     return body
 
 
-async def refuse(world: World, send: Send, error: GraphError) -> None:
+async def refuse(world: World, send: Send, error: GraphError, waba_id: str = "") -> None:
     """Answer with a refusal."""
     body = error.body(world.identities.trace())
     headers = [_JSON, (b"content-length", str(len(body)).encode()), (b"www-authenticate", error.challenge())]
+    if (used_up := usage.header_of_refusal(error, waba_id)) is not None:
+        headers.append((usage.HEADER.encode(), used_up.encode()))
     await send({"type": "http.response.start", "status": error.http, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -49,21 +49,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `duplicates`: the whole part is the number of extra copies of every webhook, the fraction the chance of
     one more. `drop`: the chance that the first attempt of a webhook gets lost on its way. `shuffle`: statuses
-    leave in any order. `rewrite_wa_ids`: people in Brazil and Mexico are known by another number than was
-    dialled, as at Meta.
+    leave in any order. `drop_attempts`: how many attempts of a chosen one get lost. `jitter_ms`: every webhook,
+    and every copy of one, waits a time of its own up to this, so that they overtake each other.
+    `rewrite_wa_ids`: people in Brazil and Mexico are known by another number than was dialled, as at Meta.
     `takes_calls`: what phones do when the business calls; `by_hand` waits for the control API.
-    `reply_delay_ms`: the answer to a send lags behind its webhooks.
+    `reply_delay_ms`: the answer to a send lags behind its webhooks. `graph_calls_per_hour`: of one account; 0 is no
+    limit.
     """
 
     delays: Delays = Delays()
     retry: Retry = Retry()
     review: Review = Review()
     template_creations_per_hour: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 100
+    graph_calls_per_hour: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+    media_url_lives_s: Seconds = 300
+    upload_lives_s: Annotated[float, msgspec.Meta(ge=0, le=31_536_000)] = 30 * 86_400
+    inbound_media_lives_s: Annotated[float, msgspec.Meta(ge=0, le=31_536_000)] = 7 * 86_400
     templates_per_account: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 6_000
     auto_read: bool = True
     duplicates: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0
     shuffle: bool = False
     drop: Probability = 0
+    drop_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    jitter_ms: Milliseconds = 0
     reply_delay_ms: Milliseconds = 0
     statuses_per_webhook: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
     throughput_per_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0

@@ -50,9 +50,8 @@ async def unsubscribe(call: Call, account: Account) -> Json:
     return {"success": True}
 
 
-async def configure_number(call: Call, number: Number) -> Json:
+async def configure_number(call: Call, number: Number, given: Json) -> Json:
     """POST /{phone-number-id}: the webhook override of this number, which wins over the account's."""
-    given = await call.parameters()
     if "webhook_configuration" not in given:
         raise parameter_is_required("webhook_configuration")
     wanted = given["webhook_configuration"]
@@ -72,9 +71,6 @@ ACCOUNT_CALLS: dict[tuple[str, str], Callable[[Call, Account], Awaitable[Json]]]
     ("GET", "subscribed_apps"): list_apps,
     ("POST", "subscribed_apps"): subscribe,
     ("DELETE", "subscribed_apps"): unsubscribe,
-}
-NUMBER_CALLS: dict[tuple[str, str], Callable[[Call, Number], Awaitable[Json]]] = {
-    ("POST", ""): configure_number,
 }
 
 

@@ -53,7 +53,7 @@ async def edit(call: Call, template: Template) -> Json:
     if "components" in changes:
         review.tell_components(world, account, changed)
     review.submit(world, account, changed)
-    return {"success": True}
+    return {"success": True, "id": template.id, "name": template.name, "category": category}
 
 
 async def unpause(call: Call, template: Template) -> Json:

@@ -34,11 +34,12 @@ class Account:
         self.app_id = stable_id("app", business.app_secret)
         self.subscribed = True
         self.callback: str | None = None
-        self.numbers = tuple(Number(number, self) for number in business.phone_numbers)
+        self._configured = tuple(Number(number, self) for number in business.phone_numbers)
         self.forget()
 
     def forget(self) -> None:
-        """Have the templates of the configuration again, and no others."""
+        """Have the numbers and templates of the configuration again, and no others."""
+        self.numbers = self._configured
         given = self.business.templates or default_templates()
         read = [read_template(self.waba_id, one) for one in given]
         self.templates: dict[tuple[str, str], Template] = {(one.name, one.language): one for one in read}
@@ -102,6 +103,16 @@ class Refusal:
     details: str | None
     to: str | None
     asynchronous: bool
+    calls: str = "sends"
+    path: str = ""
+    method: str = ""
+
+    def taken_from(self, refusals: "list[Refusal]") -> "Refusal":
+        """This refusal, counted, and gone from the list after its last time."""
+        self.times -= 1
+        if self.times <= 0:
+            refusals.remove(self)
+        return self
 
 
 @dataclass(slots=True)
@@ -134,9 +145,12 @@ class World:
         for account in self.accounts.values():
             token = account.business.access_token
             self.tokens[token] = (*self.tokens.get(token, ()), account)
+        self._open()
+        self._empty()
+
+    def _open(self) -> None:
         # The whole header as bytes, so that the hot path answers "who is this" with one look.
         self.bearers = {b"Bearer " + token.encode(): accounts for token, accounts in self.tokens.items()}
-        self._empty()
 
     def _empty(self) -> None:
         self.messages: dict[str, Message] = {}
@@ -158,6 +172,8 @@ class World:
         self.media.forget()
         for account in self.accounts.values():
             account.forget()
+        self.numbers = {number.id: number for account in self.accounts.values() for number in account.numbers}
+        self._open()
         self.settings = self.initial_settings
         self._empty()
 
@@ -218,9 +234,24 @@ class World:
     def refusal_for(self, digits: str | None) -> Refusal | None:
         """The first refusal that waits for a send like this one; taking it uses it up."""
         for refusal in self.refusals:
-            if refusal.to is None or refusal.to == digits:
-                refusal.times -= 1
-                if refusal.times <= 0:
-                    self.refusals.remove(refusal)
-                return refusal
+            if refusal.calls == "sends" and (refusal.to is None or refusal.to == digits):
+                return refusal.taken_from(self.refusals)
         return None
+
+    def graph_refusal(self, method: str, path: str) -> Refusal | None:
+        """The first refusal that waits for a Graph call like this one, which is no send."""
+        for refusal in self.refusals:
+            fits = path.startswith(refusal.path) and refusal.method in ("", method)
+            if refusal.calls == "graph" and fits:
+                return refusal.taken_from(self.refusals)
+        return None
+
+    def add_number(self, account: Account, given: PhoneNumber) -> Number:
+        """One more number of an account."""
+        number = self.numbers[given.id] = Number(given, account)
+        account.numbers = (*account.numbers, number)
+        return number
+
+    def guard(self, token: str) -> None:
+        """Have this token looked at more closely than by its bytes alone."""
+        self.bearers.pop(b"Bearer " + token.encode(), None)
