@@ -13,6 +13,7 @@ from samvad.domain.media import fetching
 from samvad.domain.messages import sends, statuses
 from samvad.domain.processes import operations as processes
 from samvad.domain.templates import jobs as templates
+from samvad.domain.waba import jobs as waba_jobs
 from samvad.domain.waba.directory import Directory
 from samvad.domain.webhooks.dispatch import Dispatcher
 from samvad.domain.webhooks.model import BACK_OFF_MS, DAY_MS, Rules
@@ -132,7 +133,14 @@ class App:
         async def sync_templates(job: Job) -> None:
             await templates.sync(self.res, job)
 
-        return {"processes.open_leads": open_leads, "templates.sync": sync_templates}
+        async def unsubscribe(job: Job) -> None:
+            await waba_jobs.unsubscribe(self.res, job)
+
+        return {
+            "processes.open_leads": open_leads,
+            "templates.sync": sync_templates,
+            "waba.unsubscribe": unsubscribe,
+        }
 
     def _slow_handlers(self) -> dict[str, Handler]:
         """Those that wait for long: each worker of theirs does one at a time, and holds up nothing else."""

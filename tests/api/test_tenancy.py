@@ -8,7 +8,16 @@ import pytest
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from samvad.kit.errors import Conflict
-from tests.api.asking import ACCOUNTS, DELIVERIES, LIST, NUMBERS, second_team, sentence, writing_to
+from tests.api.asking import (
+    ACCOUNTS,
+    DELIVERIES,
+    DISCONNECT,
+    LIST,
+    NUMBERS,
+    second_team,
+    sentence,
+    writing_to,
+)
 from tests.contract import police
 from tests.harness import BUSINESS, OTHER_BUSINESS, PERSON, Product, Receiver, until
 
@@ -51,6 +60,11 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         ("POST", f"/v1/ext/chat/{chat}/message", {"json": {}}),
         ("GET", f"/v1/samvad/chat/{chat}", {}),
         *(("POST", f"/v1/samvad/chat/{chat}/{how}", {}) for how in ("close", "open", "read")),
+        ("GET", f"/plugin/{ada.plugin_id}", {}),
+        ("PUT", f"/plugin/{ada.plugin_id}", {"json": {"isActive": False}}),
+        ("DELETE", f"/plugin/{ada.plugin_id}", {}),
+        ("POST", DISCONNECT, {"json": {"pluginId": ada.plugin_id, "wabaId": ada.waba_id}}),
+        ("POST", DISCONNECT, {"json": {"pluginId": babbage.plugin_id, "wabaId": ada.waba_id}}),
         ("GET", f"{DELIVERIES}/{delivery['id']}", {}),
         ("POST", f"{DELIVERIES}/{delivery['id']}/replay", {}),
     ]
@@ -58,6 +72,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         NUMBERS: [babbage.phone_number_id],
         ACCOUNTS: [babbage.waba_id],
         DELIVERIES: [],
+        "/plugin": [babbage.plugin_id],
     }
     everyones = {
         "health",
@@ -65,8 +80,9 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         "show_contract",
         "verify_meta_webhook",
         "receive_meta_webhook",
+        "create_plugin",
     }
-    asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries", "list_chats"}
+    asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries", "list_chats", "list_plugins"}
     asked |= {"show_settings", "change_settings"}  # a team's own, which name nothing
 
     async with client:
@@ -109,12 +125,12 @@ async def test_two_teams_share_a_person_but_never_a_number(product: Product) -> 
     secrets = BUSINESS.access_token, BUSINESS.app_secret
     number, sister = (it.id for it in BUSINESS.phone_numbers)
 
-    for wanted in (number, sister):  # the sister is nobody's yet, but her WABA is Ada's
+    for wanted in (number, sister):
         with pytest.raises(Conflict, match="another team"):
             await waba.connect(product.app.res, babbage.id, Connection(BUSINESS.waba_id, wanted, *secrets))
 
     numbers = [it["id"] for it in await _data(product.api, NUMBERS)]
-    assert numbers == [number]
+    assert numbers == [number, sister]
     assert OTHER_BUSINESS.waba_id not in str(await _data(product.api, ACCOUNTS))
     assert (await product.api.post(LIST, json={"customerPhoneNumber": PERSON})).status_code == 200
 

@@ -183,6 +183,20 @@ class Fields:
         value = self._body.get(name)
         return None if value in (None, "") else self.text(name)
 
+    def optional_switch(self, name: str) -> bool | None:
+        value = self._body.get(name)
+        if value is not None and not isinstance(value, bool):
+            self._problems.append(f"{name} must be true or false; got {value!r:.60}.")
+            return None
+        return value
+
+    def optional_object(self, name: str) -> dict[str, Any] | None:
+        value = self._body.get(name)
+        if value is not None and not isinstance(value, dict):
+            self._problems.append(f"{name} must be an object; got {value!r:.60}.")
+            return None
+        return value
+
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         value = self._body.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from samvad.api import chats, contract, health, media, messages, numbers, samvad, templates
+from samvad.api import chats, contract, health, media, messages, numbers, plugins, samvad, templates
 from samvad.api.call import Call, Endpoint, Served, Services
 from samvad.asgi.errors import refusal
 from samvad.asgi.replies import Reply
@@ -74,6 +74,12 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("GET", f"{EXT}/whatsapp-business-account", numbers.list_business_accounts, "required"),
     ("GET", f"{PLUGIN}/config", numbers.show_plugin_config, "required"),
     ("POST", f"{PLUGIN}/update-config", numbers.update_plugin_config, "required"),
+    ("POST", "/plugin", plugins.create_plugin, "required"),
+    ("GET", "/plugin", plugins.list_plugins, "required"),
+    ("GET", "/plugin/{pluginId}", plugins.show_plugin, "required"),
+    ("PUT", "/plugin/{pluginId}", plugins.change_plugin, "required"),
+    ("DELETE", "/plugin/{pluginId}", plugins.delete_plugin, "required"),
+    ("POST", f"{EXT}/whatsapp-partner/disconnect-waba", plugins.disconnect_waba, "required"),
     (
         "POST",
         "/v1/samvad/whatsapp-phone-number/{phoneNumberId}/test-message",

@@ -10,6 +10,7 @@ from samvad.domain.messages.model import Message, Status
 from samvad.domain.templates.knowledge import Known
 from samvad.domain.templates.variables import Variable, wanted
 from samvad.domain.waba.model import PluginConfig
+from samvad.domain.waba.plugins import Shown
 from samvad.whatsapp.cloud_api import DEFAULT_VERSION
 
 DELIVERY_STATUS = {
@@ -175,6 +176,35 @@ def business_account(row: Any) -> dict[str, Any]:
 def _connection(details: dict[str, Any]) -> str:
     """`DISCOVERED` is a number that a webhook mentioned and nobody has connected yet."""
     return "DISCOVERED" if details.get("discovered") else "CONNECTED"
+
+
+def plugin(it: Shown) -> dict[str, Any]:
+    """A plugin; its secrets have no key here."""
+    own = it.plugin
+    numbers = [row.id for row in it.numbers]
+    auth = {
+        "whatsappBusinessAccountsById": {
+            row.id: business_account(row)
+            | {"phoneNumbers": [number.id for number in it.numbers if number.waba_id == row.id]}
+            for row in it.accounts
+        },
+        "whatsappPhoneNumbersById": {row.id: phone_number(row) for row in it.numbers},
+    }
+    return {
+        "id": own.id,
+        "name": own.name,
+        "type": "whatsapp",
+        "isActive": own.is_active,
+        "team": own.team_id,
+        "createdAt": own.created_at,
+        "updatedAt": own.updated_at,
+        "auth": auth if it.accounts else None,
+        # None named means that all may be used, so all are shown.
+        "serverConfig": plugin_config(own.config)
+        | {"enabledWhatsappPhoneNumbers": list(own.enabled_numbers) or numbers},
+        "client": own.client,
+        "tokenInvalidAt": own.token_invalid_at,
+    }
 
 
 def plugin_config(it: PluginConfig) -> dict[str, Any]:

@@ -43,11 +43,12 @@ class Ingress:
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         found = _plugin.fullmatch(scope["path"])
         callback = await self._directory.callback(found[1]) if found else None
-        if callback is None:
+        if callback is None or not callback.app_secrets:
             raise NotFound("No plugin of that id; `samvad connect` prints the address to give to Meta.")
         if scope["method"] == "POST":
             body = await read_body(scope, receive, LARGEST)
-            if not signature.verify(callback.app_secret, body, header(scope, b"x-hub-signature-256")):
+            signed = header(scope, b"x-hub-signature-256")
+            if not any(signature.verify(it, body, signed) for it in callback.app_secrets):
                 self._note_refused(callback.plugin_id, body)
                 raise Unauthorized(
                     "X-Hub-Signature-256 does not fit the body and the app secret of this plugin."

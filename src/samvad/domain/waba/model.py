@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from samvad.domain.webhooks.model import ECHO_FIELD, TEMPLATE_FIELD
 from samvad.jobs.queue import Job
-from samvad.kit.errors import BadRequest
+from samvad.kit.errors import BadRequest, Forbidden
 
 EVENTS = ("message", "status", "message_echo", "smb_message_echo", "deliveryStatus")
 LONGEST_URL = 2_048
@@ -27,7 +27,7 @@ class PluginConfig:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A connected WABA with its credentials, which stay sealed in here."""
+    """Connected WABAs with their credentials, which stay sealed in here; at first, only a name for them."""
 
     id: str
     team_id: str
@@ -37,6 +37,26 @@ class Plugin:
     access_token_sealed: str = field(repr=False)
     created_at: int
     updated_at: int
+    enabled_numbers: tuple[str, ...] = ()
+    """The numbers that may be used; none named, all may."""
+    client: dict[str, Any] | None = None
+    token_invalid_at: int | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self.access_token_sealed)
+
+    def refuse_use_of(self, phone_number_id: str) -> None:
+        """Raises Forbidden when nothing may be sent from this number now."""
+        if not self.is_active:
+            raise Forbidden(
+                f'The plugin {self.id} is not active; PUT /plugin/{self.id} with {{"isActive": true}} lets it send.'
+            )
+        if self.enabled_numbers and phone_number_id not in self.enabled_numbers:
+            raise Forbidden(
+                f"Phone number {phone_number_id:.40} is not enabled; add it to enabledWhatsappPhoneNumbers "
+                f"in the serverConfig of the plugin {self.id}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +65,8 @@ class Callback:
 
     plugin_id: str
     team_id: str
-    app_secret: str = field(repr=False)
+    app_secrets: tuple[str, ...] = field(repr=False)
+    """Several, where its WABAs were connected through several apps of Meta."""
     verify_token: str = field(repr=False)
 
 
@@ -71,6 +92,9 @@ class Connection:
     verify_token: str | None = field(default=None, repr=False)
     plugin_name: str | None = None
     callback_url: str | None = None
+    plugin_id: str | None = None
+    """The plugin that must hold it; by default whichever has the number, or a new one."""
+    client: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         missing = [
@@ -128,7 +152,9 @@ _SWITCHES = (
     "enableSendMessageTemplateEventForPassThroughWebhook",
     "enableChakraWebhook",
 )
-_FIELDS = (*URLS, *_SWITCHES, "whichChakraWebhookEventsToSend")
+ENABLED = "enabledWhatsappPhoneNumbers"
+MOST_ENABLED = 1_000
+_FIELDS = (*URLS, *_SWITCHES, "whichChakraWebhookEventsToSend", ENABLED)
 
 
 def _problem(name: str, value: Any) -> str | None:
@@ -137,6 +163,11 @@ def _problem(name: str, value: Any) -> str | None:
             return f"{name} must be an http(s) URL, or null to clear it; got {value!r:.80}."
         if len(value) > LONGEST_URL:
             return f"{name} is longer than {LONGEST_URL} characters."
+    if name == ENABLED and value is not None:
+        if not isinstance(value, list) or not all(isinstance(it, str) and it.isdigit() for it in value):
+            return f"{name} must be a list of Meta's phone number ids, as strings; got {value!r:.80}."
+        if len(value) > MOST_ENABLED:
+            return f"{name} names more than {MOST_ENABLED} numbers."
     if name in _SWITCHES and not isinstance(value, bool):
         return f"{name} must be true or false; got {value!r:.80}."
     if name == "whichChakraWebhookEventsToSend":

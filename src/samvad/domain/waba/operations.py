@@ -1,7 +1,7 @@
 """Connecting numbers, and where a plugin's events go."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from samvad.domain.context import Context, Resources
 from samvad.domain.events.log import Event, record
 from samvad.domain.waba import queries
 from samvad.domain.waba.model import (
+    ENABLED,
     URL_OF,
     URLS,
     Connection,
@@ -35,22 +36,25 @@ class Connected:
 
 
 async def connect(res: Resources, team_id: str, wanted: Connection) -> Connected:
-    """Connect a business number: check it with Meta, keep its secrets sealed, subscribe its webhooks.
+    """Connect a WABA: check it with Meta, keep its secrets sealed, subscribe its webhooks.
 
-    Connecting it again renews name, token and secrets. Raises Refused with Meta's own words when
-    the token or an id is wrong, Conflict when another team has the number.
+    All its numbers come along. Connecting it again renews name, token and secrets. Raises Refused with Meta's
+    own words when the token or an id is wrong, Conflict when another team or another plugin has it.
     """
-    account = await res.cloud.waba(wanted.waba_id, token=wanted.access_token, fields="id,name")
-    number = await res.cloud.phone_number(wanted.phone_number_id, token=wanted.access_token)
+    asked_at, token = res.clock(), wanted.access_token
+    account = await res.cloud.waba(wanted.waba_id, token=token)
+    number = await res.cloud.phone_number(wanted.phone_number_id, token=token)
+    siblings = await res.cloud.phone_numbers(wanted.waba_id, token=token)
+    numbers = {str(it.get("id")): it for it in siblings} | {wanted.phone_number_id: number}
     plugin_id = await res.db.team(team_id).write(
-        _store, res, wanted, account, number, new_plugin_id=new_id(), at=res.clock()
+        _store, res, wanted, account, numbers, new_plugin_id=wanted.plugin_id or new_id(), at=asked_at
     )
     res.bells.jobs.ring()
     plugin = await res.db.read(queries.plugin_of_any_team, plugin_id)
     assert plugin is not None
     verify_token = res.seal.open(plugin.verify_token_sealed)
     callback_url = wanted.callback_url or f"{res.public_url}/webhooks/whatsapp/{plugin_id}"
-    await res.cloud.subscribe(wanted.waba_id, callback_url, verify_token, token=wanted.access_token)
+    await res.cloud.subscribe(wanted.waba_id, callback_url, verify_token, token=token)
     return Connected(plugin_id, callback_url, verify_token)
 
 
@@ -59,60 +63,105 @@ def _store(
     res: Resources,
     wanted: Connection,
     account: dict[str, Any],
-    number: dict[str, Any],
+    numbers: dict[str, dict[str, Any]],
     *,
     new_plugin_id: str,
     at: int,
 ) -> str:
-    before, account_before = _before(tx, wanted)
-    mine = before if before is not None and before.team_id == tx.team_id else None
-    known = mine or (account_before if account_before and account_before.team_id == tx.team_id else None)
-    plugin_id: str = known.plugin_id if known is not None else new_plugin_id
-    sealed = {
-        "access_token_sealed": res.seal.close(wanted.access_token),
-        "app_secret_sealed": res.seal.close(wanted.app_secret),
-    }
-    name = wanted.plugin_name or number.get("verified_name") or f"WhatsApp {wanted.phone_number_id}"
-    if known is not None:
-        if wanted.verify_token:
-            sealed["verify_token_sealed"] = res.seal.close(wanted.verify_token)
-        queries.set_plugin(tx, plugin_id, **sealed, is_active=True, updated_at=at)
-    else:
-        sealed["verify_token_sealed"] = res.seal.close(wanted.verify_token or secrets.token_urlsafe(32))
-        row: dict[str, Any] = {"id": plugin_id, "name": name, "is_active": True, "config": {}, **sealed}
-        queries.add_plugin(tx, {**row, "created_at": at, "updated_at": at})
+    plugin_id = _plugin_of(tx, wanted) or new_plugin_id
+    name = wanted.plugin_name or numbers[wanted.phone_number_id].get("verified_name")
+    own = _keep_secrets(tx, res, wanted, plugin_id, name=name or f"WhatsApp {wanted.phone_number_id}", at=at)
     common = {"team_id": tx.team_id, "plugin_id": plugin_id, "created_at": at, "updated_at": at}
-    queries.put_account(
-        tx,
-        {"id": wanted.waba_id, "name": account.get("name") or wanted.waba_id, "details": account, **common},
-    )
-    queries.put_number(
-        tx,
-        {
-            "id": wanted.phone_number_id,
-            "waba_id": wanted.waba_id,
-            "display_phone_number": number.get("display_phone_number") or "",
-            "verified_name": number.get("verified_name"),
-            "details": number,
-            **common,
-        },
-    )
-    record(tx, [Event(tx.team_id or "", "number.connected", wanted.phone_number_id)], at=at)
+    common |= {"disconnected_at": None, "known": None}
+    asked = {"details": account, "refreshed_at": at, "templates_synced_at": None}
+    name = account.get("name") or wanted.waba_id
+    queries.put_account(tx, {"id": wanted.waba_id, "name": name, **asked, **own, **common})
+    owners = queries.owners(tx, numbers)
+    for number_id, details in numbers.items():
+        before = owners.get(number_id)
+        if before is None or before.team_id == tx.team_id or is_free(before):
+            queries.put_number(tx, number_row(number_id, wanted.waba_id, details) | common)
+    _enable(tx, plugin_id, numbers, at=at)
+    record(tx, [Event(tx.team_id or "", "number.connected", it) for it in numbers], at=at)
     enqueue_once(tx, [templates_job(tx.team_id or "", wanted.waba_id, at=at)], at=at)
     return plugin_id
 
 
-def _before(tx: Tx, wanted: Connection) -> tuple[Any, Any]:
-    """What is known of the number and its WABA. Raises Conflict when another team connected them.
+def number_row(number_id: str, waba_id: str, details: dict[str, Any]) -> dict[str, Any]:
+    """What Meta says of a number, as a row keeps it."""
+    return {
+        "id": number_id,
+        "waba_id": waba_id,
+        "display_phone_number": details.get("display_phone_number") or "",
+        "verified_name": details.get("verified_name"),
+        "details": details,
+    }
 
-    A number that a webhook merely mentioned (`discovered`) belongs to whoever shows Meta's token.
+
+def is_free(row: Any) -> bool:
+    """Whether a WABA or number may be connected by whoever shows Meta's token.
+
+    So may one that a webhook merely mentioned (`discovered`), and one that was disconnected.
     """
+    return row.disconnected_at is not None or bool(row.details.get("discovered"))
+
+
+def _plugin_of(tx: Tx, wanted: Connection) -> str | None:
+    """The plugin that holds what is wanted, None for a new one. Raises Conflict when it is held elsewhere."""
     number = queries.number_of_any_team(tx, wanted.phone_number_id)
     account = queries.account_of_any_team(tx, wanted.waba_id)
     for it, what in ((number, "number"), (account, "WhatsApp Business Account")):
-        if it is not None and it.team_id != tx.team_id and not it.details.get("discovered"):
+        if it is None or is_free(it):
+            continue
+        if it.team_id != tx.team_id:
             raise Conflict(f"This {what} is connected by another team; disconnect it there first.")
-    return number, account
+        if wanted.plugin_id not in (None, it.plugin_id):
+            raise Conflict(
+                f"This {what} is connected in the plugin {it.plugin_id}; disconnect it there first."
+            )
+    if wanted.plugin_id is not None:
+        return wanted.plugin_id
+    # What a webhook mentioned first stands under the plugin that heard of it, and stays there.
+    mine = [it for it in (number, account) if it and it.team_id == tx.team_id and not it.disconnected_at]
+    return str(mine[0].plugin_id) if mine else None
+
+
+def _keep_secrets(
+    tx: Tx, res: Resources, wanted: Connection, plugin_id: str, *, name: str, at: int
+) -> dict[str, Any]:
+    """Seal the credentials into the plugin; returns the columns of the account that has its own.
+
+    A second WABA of a plugin may come with another token and another app: the first one's stay good.
+    """
+    sealed = {
+        "access_token_sealed": res.seal.close(wanted.access_token),
+        "app_secret_sealed": res.seal.close(wanted.app_secret),
+    }
+    none: dict[str, Any] = dict.fromkeys(sealed)
+    plugin = queries.find_plugin(tx, plugin_id)
+    if plugin is None:
+        verify = {"verify_token_sealed": res.seal.close(wanted.verify_token or secrets.token_urlsafe(32))}
+        row: dict[str, Any] = {"id": plugin_id, "name": name, "is_active": True, "config": {}}
+        times = {"created_at": at, "updated_at": at}
+        queries.add_plugin(tx, {**row, **sealed, **verify, **times, "client": wanted.client})
+        return none
+    changes: dict[str, Any] = {"updated_at": at}
+    if wanted.verify_token or not plugin.is_connected:
+        changes["verify_token_sealed"] = res.seal.close(wanted.verify_token or secrets.token_urlsafe(32))
+    others = [it for it in queries.accounts_oldest_first(tx, plugin_id=plugin_id) if it.id != wanted.waba_id]
+    shared = plugin.is_connected and any(not it.access_token_sealed for it in others)
+    if not shared:
+        changes |= {**sealed, "token_invalid_at": None}
+    queries.set_plugin(tx, plugin_id, **changes)
+    return sealed if shared else none
+
+
+def _enable(tx: Tx, plugin_id: str, number_ids: Iterable[str], *, at: int) -> None:
+    """Whoever connects a number wants it used, also where the list of enabled ones was written before."""
+    config = queries.stored_config(tx, plugin_id)
+    if enabled := config.get(ENABLED):
+        config = config | {ENABLED: list(dict.fromkeys([*enabled, *number_ids]))}
+        queries.set_plugin(tx, plugin_id, config=config, updated_at=at)
 
 
 async def get_config(ctx: Context, plugin_id: str) -> PluginConfig:
@@ -125,6 +174,11 @@ async def get_config(ctx: Context, plugin_id: str) -> PluginConfig:
 async def update_config(ctx: Context, plugin_id: str, wanted: dict[str, Any]) -> None:
     """Change where a plugin's events go; only what is named changes. Names every problem at once."""
     ctx.must_manage("Changing a plugin's configuration")
+    await ctx.db.write(configure, ctx, plugin_id, wanted)
+
+
+def configure(tx: Tx, ctx: Context, plugin_id: str, wanted: dict[str, Any]) -> None:
+    """The unit behind every way to change a plugin's configuration."""
     if not ctx.resources.allow_private_webhooks:
         private = [it for it in URLS if isinstance(url := wanted.get(it), str) and names_private_host(url)]
         if private:
@@ -132,23 +186,19 @@ async def update_config(ctx: Context, plugin_id: str, wanted: dict[str, Any]) ->
                 f"{private[0]} leads into a private network ({wanted[private[0]]:.80}); webhooks go to public "
                 "addresses. To deliver inside your own network, start Samvad with SAMVAD_ALLOW_PRIVATE_WEBHOOKS=1."
             )
-
-    def unit(tx: Tx) -> None:
-        if queries.find_plugin(tx, plugin_id) is None:
-            raise NotFound("Plugin not found")
-        before, now = queries.stored_config(tx, plugin_id), ctx.now()
-        config = changed_config(before, wanted)
-        queries.set_plugin(tx, plugin_id, config=config, updated_at=now)
-        was = endpoints_of(before)
-        for format, (url, events) in endpoints_of(config).items():
-            if URL_OF[format] in wanted or url != was[format][0]:
-                endpoints.set_endpoint(tx, plugin_id=plugin_id, format=format, url=url, events=events, at=now)
-            elif events != was[format][1]:
-                endpoints.set_events(tx, plugin_id=plugin_id, format=format, events=events, at=now)
-        changed = Event(ctx.team_id, "plugin.configured", plugin_id, ctx.user_id, {"changed": sorted(wanted)})
-        record(tx, [changed], at=now)
-
-    await ctx.db.write(unit)
+    if queries.find_plugin(tx, plugin_id) is None:
+        raise NotFound("Plugin not found")
+    before, now = queries.stored_config(tx, plugin_id), ctx.now()
+    config = changed_config(before, wanted)
+    queries.set_plugin(tx, plugin_id, config=config, updated_at=now)
+    was = endpoints_of(before)
+    for format, (url, events) in endpoints_of(config).items():
+        if URL_OF[format] in wanted or url != was[format][0]:
+            endpoints.set_endpoint(tx, plugin_id=plugin_id, format=format, url=url, events=events, at=now)
+        elif events != was[format][1]:
+            endpoints.set_events(tx, plugin_id=plugin_id, format=format, events=events, at=now)
+    changed = Event(ctx.team_id, "plugin.configured", plugin_id, ctx.user_id, {"changed": sorted(wanted)})
+    record(tx, [changed], at=now)
 
 
 async def list_numbers(ctx: Context, *, plugin_id: str | None) -> Sequence[Any]:

@@ -3,18 +3,25 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam
+from sqlalchemy import Row, bindparam, func
 
-from samvad.domain.waba.model import Plugin, config_from
+from samvad.domain.waba.model import ENABLED, Plugin, config_from
 from samvad.domain.waba.tables import business_accounts, phone_numbers, plugins
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
-BY_PLUGIN = every_team.select(plugins).where(plugins.c.id == bindparam("plugin_id"))
+BY_PLUGIN = every_team.select(plugins).where(
+    plugins.c.id == bindparam("plugin_id"), plugins.c.deleted_at.is_(None)
+)
 """Across teams: Meta's webhooks bear no key of ours, only the plugin in their address."""
 
 OWNERS = every_team.select(
-    phone_numbers.c.id, phone_numbers.c.team_id, phone_numbers.c.plugin_id, phone_numbers.c.waba_id
+    phone_numbers.c.id,
+    phone_numbers.c.team_id,
+    phone_numbers.c.plugin_id,
+    phone_numbers.c.waba_id,
+    phone_numbers.c.details,
+    phone_numbers.c.disconnected_at,
 ).where(among(phone_numbers.c.id, "ids"))
 """Across teams: the fold must see that a number belongs to somebody else."""
 
@@ -24,6 +31,12 @@ NUMBERS = every_team.select(
 
 ACCOUNT_OWNERS = every_team.select(business_accounts.c.id, business_accounts.c.team_id).where(
     among(business_accounts.c.id, "ids")
+)
+
+OWN_SECRETS = every_team.select(business_accounts.c.id, business_accounts.c.app_secret_sealed).where(
+    business_accounts.c.plugin_id == bindparam("plugin_id"),
+    business_accounts.c.disconnected_at.is_(None),
+    business_accounts.c.app_secret_sealed.is_not(None),
 )
 
 STALE_TEMPLATES = (
@@ -38,12 +51,18 @@ def plugin_of_any_team(tx: Tx, plugin_id: str) -> Row[Any] | None:
 
 
 def find_plugin(tx: Tx, plugin_id: str) -> Plugin | None:
-    row = tx.first(tx.select(plugins).where(plugins.c.id == plugin_id))
+    row = tx.first(tx.select(plugins).where(plugins.c.id == plugin_id, plugins.c.deleted_at.is_(None)))
     return as_plugin(row) if row else None
 
 
 def plugins_oldest_first(tx: Tx) -> list[Plugin]:
-    return [as_plugin(row) for row in tx.all(tx.select(plugins).order_by(plugins.c.created_at, plugins.c.id))]
+    alive = tx.select(plugins).where(plugins.c.deleted_at.is_(None))
+    return [as_plugin(row) for row in tx.all(alive.order_by(plugins.c.created_at, plugins.c.id))]
+
+
+def count_plugins(tx: Tx) -> int:
+    row = tx.first(tx.select(plugins, func.count()).where(plugins.c.deleted_at.is_(None)))
+    return int(row[0]) if row else 0
 
 
 def stored_config(tx: Tx, plugin_id: str) -> dict[str, Any]:
@@ -61,46 +80,74 @@ def add_plugin(tx: Tx, row: dict[str, Any]) -> None:
 
 
 def find_sender(tx: Tx, phone_number_id: str) -> Row[Any] | None:
+    """A number that is connected, its plugin, and the token of its WABA where that has its own."""
+    own_token = business_accounts.c.access_token_sealed.label("own_token_sealed")
     return tx.first(
-        tx.select(phone_numbers, phone_numbers.c.waba_id, plugins.c.id, plugins.c.access_token_sealed)
+        tx.select(phone_numbers, phone_numbers.c.waba_id, own_token, *plugins.c)
         .join(plugins, plugins.c.id == phone_numbers.c.plugin_id)
-        .where(phone_numbers.c.id == phone_number_id)
+        .join(business_accounts, business_accounts.c.id == phone_numbers.c.waba_id)
+        .where(phone_numbers.c.id == phone_number_id, phone_numbers.c.disconnected_at.is_(None))
     )
 
 
 def find_number(tx: Tx, phone_number_id: str) -> Row[Any] | None:
-    return tx.first(tx.select(phone_numbers).where(phone_numbers.c.id == phone_number_id))
+    return tx.first(
+        tx.select(phone_numbers).where(
+            phone_numbers.c.id == phone_number_id, phone_numbers.c.disconnected_at.is_(None)
+        )
+    )
 
 
 def numbers_oldest_first(tx: Tx, *, plugin_id: str | None = None) -> Sequence[Row[Any]]:
-    query = tx.select(phone_numbers).order_by(phone_numbers.c.created_at, phone_numbers.c.id)
+    connected = tx.select(phone_numbers).where(phone_numbers.c.disconnected_at.is_(None))
+    query = connected.order_by(phone_numbers.c.created_at, phone_numbers.c.id)
     return tx.all(query if plugin_id is None else query.where(phone_numbers.c.plugin_id == plugin_id))
 
 
 def accounts_oldest_first(tx: Tx, *, plugin_id: str | None = None) -> Sequence[Row[Any]]:
-    query = tx.select(business_accounts).order_by(business_accounts.c.created_at, business_accounts.c.id)
+    connected = tx.select(business_accounts).where(business_accounts.c.disconnected_at.is_(None))
+    query = connected.order_by(business_accounts.c.created_at, business_accounts.c.id)
     return tx.all(query if plugin_id is None else query.where(business_accounts.c.plugin_id == plugin_id))
 
 
 def find_account(tx: Tx, waba_id: str) -> Row[Any] | None:
-    return tx.first(tx.select(business_accounts).where(business_accounts.c.id == waba_id))
+    return tx.first(
+        tx.select(business_accounts).where(
+            business_accounts.c.id == waba_id, business_accounts.c.disconnected_at.is_(None)
+        )
+    )
+
+
+def secrets_of_accounts(tx: Tx, plugin_id: str) -> Sequence[Row[Any]]:
+    """Accounts of this plugin with app secrets of their own. Across teams, as `plugin_of_any_team` is."""
+    return tx.all(OWN_SECRETS, {"plugin_id": plugin_id})
+
+
+def disconnect_account(tx: Tx, waba_id: str, *, at: int) -> None:
+    """The WABA and its numbers leave their plugin; the rows stay for what was said through them."""
+    gone = {"disconnected_at": at, "updated_at": at}
+    account = tx.update(business_accounts).where(business_accounts.c.id == waba_id)
+    tx.execute(account.values(**gone, access_token_sealed=None, app_secret_sealed=None))
+    tx.execute(tx.update(phone_numbers).where(phone_numbers.c.waba_id == waba_id).values(**gone))
 
 
 def find_account_token(tx: Tx, waba_id: str) -> str | None:
-    """The sealed token of the plugin that has this account."""
+    """The sealed token of this account, or of the plugin that has it; None where it is not connected."""
+    own = business_accounts.c.access_token_sealed.label("own")
     row = tx.first(
-        tx.select(business_accounts, plugins.c.access_token_sealed)
+        tx.select(business_accounts, own, plugins.c.access_token_sealed.label("shared"))
         .join(plugins, plugins.c.id == business_accounts.c.plugin_id)
-        .where(business_accounts.c.id == waba_id)
+        .where(business_accounts.c.id == waba_id, business_accounts.c.disconnected_at.is_(None))
     )
-    return row.access_token_sealed if row else None
+    return row.own or row.shared or None if row else None
 
 
 def accounts_of_every_team(tx: Tx, *, after: str, limit: int) -> Sequence[Row[Any]]:
     """Across teams: the poll of templates goes over all accounts, a page at a time."""
     table = business_accounts
     query = every_team.select(table.c.id, table.c.team_id, table.c.templates_synced_at)
-    return tx.all(query.where(table.c.id > after).order_by(table.c.id).limit(limit))
+    connected = query.where(table.c.id > after, table.c.disconnected_at.is_(None))
+    return tx.all(connected.order_by(table.c.id).limit(limit))
 
 
 def number_of_any_team(tx: Tx, phone_number_id: str) -> Row[Any] | None:
@@ -158,4 +205,7 @@ def as_plugin(row: Row[Any]) -> Plugin:
         row.access_token_sealed,
         row.created_at,
         row.updated_at,
+        tuple(row.config.get(ENABLED) or ()),
+        row.client,
+        row.token_invalid_at,
     )
