@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from samvad.api import wire
 from samvad.api.call import services
 from samvad.api.routes import Api
 from samvad.domain.context import Bells, Resources
@@ -29,7 +30,7 @@ from samvad.settings import Settings
 from samvad.storage import Database, Lane, open_database
 from samvad.storage.blobs import Blobs
 from samvad.storage.schema import migrate
-from samvad.web import docs
+from samvad.web import connect, docs
 from samvad.whatsapp.cloud_api import CloudApi
 
 KEEP_PROMISES_MS = 24 * 60 * 60 * 1000
@@ -76,6 +77,12 @@ class App:
         self._ingress = ingress.Ingress(self.res, self.directory)
         self._api = Api(services(self.res, self.directory))
         self._docs = docs.Docs()
+        self._connect = connect.Connecting(
+            self.res,
+            self.directory,
+            ancestors=settings.connect_frame_ancestors,
+            show_number=wire.phone_number,
+        )
         self._loops: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,6 +90,8 @@ class App:
             return await self._lifespan(receive, send)
         if scope["type"] == "http" and scope["path"].startswith(ingress.PREFIX):
             return await self._ingress(scope, receive, send)
+        if scope["type"] == "http" and connect.is_ours(scope["path"]):
+            return await self._connect(scope, receive, send)
         if scope["type"] == "http" and docs.is_ours(scope["path"]):
             return await self._docs(scope, receive, send)
         return await self._api(scope, receive, send)

@@ -1,6 +1,7 @@
 """Every option, its default and why. Read by samvad.app and the command line only."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,9 @@ class Settings:
     webhook_keep_days: float = 30.0
     """How long the log of webhooks keeps what was delivered or given up."""
 
+    connect_frame_ancestors: str = "*"
+    """Which sites may show the page for connecting a number in a frame: `*`, or `https://a.example https://b.example`."""
+
     upstream_timeout_s: float = 30.0
     """How long Meta may take to answer a send before it counts as ambiguous."""
 
@@ -85,6 +89,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         webhook_at_once=round(_number(said, "webhook_at_once", 8, least=1)),
         webhook_pause_after_days=_number(said, "webhook_pause_after_days", 3.0, least=0),
         webhook_keep_days=_number(said, "webhook_keep_days", 30.0, least=0),
+        connect_frame_ancestors=_sites(said.get("connect_frame_ancestors", "*")),
         upstream_timeout_s=_number(said, "upstream_timeout_s", 30.0),
         template_poll_s=_number(said, "template_poll_s", 6 * 3600),
         log_format=said.get("log_format", "json"),
@@ -105,6 +110,7 @@ _READ = (
     "webhook_at_once",
     "webhook_pause_after_days",
     "webhook_keep_days",
+    "connect_frame_ancestors",
     "upstream_timeout_s",
     "template_poll_s",
     "log_format",
@@ -128,6 +134,14 @@ def _url(said: Mapping[str, str], name: str, default: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise BadRequest(f"SAMVAD_{name.upper()} must begin with http:// or https://; got {url!r:.80}.")
     return url
+
+
+def _sites(words: str) -> str:
+    if not re.fullmatch(r"[\w\-.:/*' ]+", words, re.ASCII):  # it becomes a part of a header
+        raise BadRequest(
+            f"SAMVAD_CONNECT_FRAME_ANCESTORS must be * or sites with spaces between; got {words!r:.80}."
+        )
+    return words
 
 
 def _number(said: Mapping[str, str], name: str, default: float, *, least: float | None = None) -> float:

@@ -12,6 +12,7 @@ LIST = "/v1/ext/plugin/whatsapp/list-chat-messages-for-phone-number"
 NUMBERS = "/v1/ext/whatsapp-phone-number"
 ACCOUNTS = "/v1/ext/whatsapp-business-account"
 DELIVERIES = "/v1/samvad/webhook-delivery"
+CONNECT_TOKEN = "/v1/ext/whatsapp-partner/create-connect-token"
 DISCONNECT = "/v1/ext/whatsapp-partner/disconnect-waba"
 NOBODY = "01942000-0000-7000-8000-000000000000"
 

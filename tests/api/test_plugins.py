@@ -99,7 +99,8 @@ async def test_a_plugin_that_is_not_active_sends_nothing_and_hears_everything(pr
     assert product.team.plugin_id in words
     assert [it["text"] for it in await product.listed()] == ["are you there?"]
     assert (await product.send_text("yes")).status_code == 200
-    for wrong in ({"isActive": "no"}, {"serverConfig": []}, {"pluginId": NOBODY, "isActive": False}):
+    wrongs: list[dict[str, Any]] = [{"isActive": "no"}, {"serverConfig": []}]
+    for wrong in (*wrongs, {"pluginId": NOBODY, "isActive": False}):
         reply = await product.api.put(f"/plugin/{product.team.plugin_id}", json=wrong)
         assert sentence(reply, 400)
     assert (await shown(product))["isActive"] is True
@@ -122,7 +123,8 @@ async def test_only_enabled_numbers_are_used_and_the_rest_of_the_configuration_s
     every = await changed(product, serverConfig={"enabledWhatsappPhoneNumbers": []})
     assert every["serverConfig"]["enabledWhatsappPhoneNumbers"] == [NUMBER, SISTER]
     assert (await product.send_text("hi")).status_code == 200
-    for wrong in (["a"], "1", [1], {}):
+    wrongs: list[Any] = [["a"], "1", [1], {}]
+    for wrong in wrongs:
         config = {"enabledWhatsappPhoneNumbers": wrong, "passThroughWebhookUrl": None}
         reply = await product.api.put(f"/plugin/{product.team.plugin_id}", json={"serverConfig": config})
         assert "enabledWhatsappPhoneNumbers" in sentence(reply, 400)

@@ -10,6 +10,7 @@ from samvad.domain.waba.model import Connection
 from samvad.kit.errors import Conflict
 from tests.api.asking import (
     ACCOUNTS,
+    CONNECT_TOKEN,
     DELIVERIES,
     DISCONNECT,
     LIST,
@@ -63,6 +64,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         ("GET", f"/plugin/{ada.plugin_id}", {}),
         ("PUT", f"/plugin/{ada.plugin_id}", {"json": {"isActive": False}}),
         ("DELETE", f"/plugin/{ada.plugin_id}", {}),
+        ("POST", CONNECT_TOKEN, {"json": {"pluginId": ada.plugin_id}}),
         ("POST", DISCONNECT, {"json": {"pluginId": ada.plugin_id, "wabaId": ada.waba_id}}),
         ("POST", DISCONNECT, {"json": {"pluginId": babbage.plugin_id, "wabaId": ada.waba_id}}),
         ("GET", f"{DELIVERIES}/{delivery['id']}", {}),
@@ -81,6 +83,8 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         "verify_meta_webhook",
         "receive_meta_webhook",
         "create_plugin",
+        "show_connect_page",
+        "connect_by_page",
     }
     asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries", "list_chats", "list_plugins"}
     asked |= {"show_settings", "change_settings"}  # a team's own, which name nothing

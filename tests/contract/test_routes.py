@@ -2,13 +2,15 @@
 
 from samvad.api.routes import OPERATIONS
 from samvad.ingress.endpoint import PREFIX
+from samvad.web.connect import PAGE
 from tests.contract import police
 
 META = {("GET", f"{PREFIX}{{pluginId}}"), ("POST", f"{PREFIX}{{pluginId}}")}
+PAGES = {("GET", PAGE), ("POST", PAGE)}
 
 
 def test_what_the_server_routes_is_what_the_contract_promises() -> None:
-    served = {(method, path) for method, path, _, _ in OPERATIONS} | META
+    served = {(method, path) for method, path, _, _ in OPERATIONS} | META | PAGES
 
     assert served - police.operations() == set(), "served, and nowhere promised"
     assert police.operations() - served == set(), "promised, and not served"

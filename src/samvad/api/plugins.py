@@ -3,7 +3,7 @@
 from samvad.api import wire
 from samvad.api.call import Call, Fields
 from samvad.asgi.replies import Reply, data
-from samvad.domain.waba import plugins
+from samvad.domain.waba import partner, plugins
 from samvad.kit.errors import BadRequest
 
 
@@ -39,6 +39,24 @@ async def delete_plugin(call: Call) -> Reply:
     await plugins.delete(call.ctx, call.path["pluginId"])
     call.services.directory.forget()
     return data({"success": True})
+
+
+async def create_connect_token(call: Call) -> Reply:
+    """For a plugin that is there (`pluginId`), or for a new one and whom it is for."""
+    body = await call.json()
+    fields = Fields(body)
+    if body.get("pluginId") not in (None, ""):
+        plugin_id = fields.text("pluginId")
+        fields.done()
+        return data({"connectToken": await partner.invite_to(call.ctx, plugin_id)})
+    name = fields.text("newPluginName")
+    client = {
+        "referenceId": fields.text("clientReferenceId"),
+        "name": fields.text("clientName"),
+        "email": fields.optional_text("clientEmail"),
+    }
+    fields.done()
+    return data({"connectToken": await partner.invite_new(call.ctx, name=name, client=client)})
 
 
 async def disconnect_waba(call: Call) -> Reply:

@@ -79,6 +79,7 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("GET", "/plugin/{pluginId}", plugins.show_plugin, "required"),
     ("PUT", "/plugin/{pluginId}", plugins.change_plugin, "required"),
     ("DELETE", "/plugin/{pluginId}", plugins.delete_plugin, "required"),
+    ("POST", f"{EXT}/whatsapp-partner/create-connect-token", plugins.create_connect_token, "required"),
     ("POST", f"{EXT}/whatsapp-partner/disconnect-waba", plugins.disconnect_waba, "required"),
     (
         "POST",

@@ -11,7 +11,7 @@ from samvad.storage import Tx, every_team
 
 def plugins_oldest_first(tx: Tx) -> Sequence[Row[Any]]:
     """Of the team that asks; of every team for the doctor on the command line, who looks after all of it."""
-    query = _select(tx, plugins).where(plugins.c.is_active)
+    query = _select(tx, plugins).where(plugins.c.is_active, plugins.c.access_token_sealed != "")
     return tx.all(query.order_by(plugins.c.created_at, plugins.c.id))
 
 
@@ -19,7 +19,7 @@ def accounts_and_numbers(tx: Tx, plugin_id: str) -> tuple[list[str], list[str]]:
     """The ids of what is connected through a plugin, oldest first."""
     found = []
     for table in (business_accounts, phone_numbers):
-        query = _select(tx, table).where(table.c.plugin_id == plugin_id)
+        query = _select(tx, table).where(table.c.plugin_id == plugin_id, table.c.disconnected_at.is_(None))
         found.append([row.id for row in tx.all(query.order_by(table.c.created_at, table.c.id))])
     return found[0], found[1]
 

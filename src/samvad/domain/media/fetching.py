@@ -153,6 +153,7 @@ def _failed(tx: Tx, file: MediaFile, error: Exception, *, at: int) -> None:
 
 async def _tokens(res: Resources, team_id: str, known: MediaFile | None) -> list[tuple[str, str]]:
     """Whom to ask: the plugin a file came by, or else every plugin of the team; its id and its token."""
-    plugins = await res.db.team(team_id).read(waba.plugins_oldest_first)
+    found = await res.db.team(team_id).read(waba.plugins_oldest_first)
+    plugins = [it for it in found if it.is_connected]
     own = [it for it in plugins if known is not None and it.id == known.plugin_id]
     return [(it.id, res.seal.open(it.access_token_sealed)) for it in (own or plugins)[:MOST_ASKED]]

@@ -44,7 +44,7 @@ async def create(ctx: Context, *, type: str, name: str) -> Shown:
         row = {"id": plugin_id, "name": name, "is_active": True, "config": {}, **empty}
         queries.add_plugin(tx, {**row, "created_at": now, "updated_at": now})
         record(tx, [Event(ctx.team_id, "plugin.created", plugin_id, ctx.user_id)], at=now)
-        return _shown(tx, plugin_id)
+        return shown(tx, plugin_id)
 
     return await ctx.db.write(unit)
 
@@ -67,7 +67,7 @@ async def list_all(ctx: Context) -> list[Shown]:
 
 
 async def get(ctx: Context, plugin_id: str) -> Shown:
-    return await ctx.db.read(_shown, plugin_id)
+    return await ctx.db.read(shown, plugin_id)
 
 
 async def change(
@@ -81,14 +81,14 @@ async def change(
     ctx.must_manage("Changing a plugin")
 
     def unit(tx: Tx) -> Shown:
-        before = _shown(tx, plugin_id).plugin
+        before = shown(tx, plugin_id).plugin
         if config is not None:
             operations.configure(tx, ctx, plugin_id, config)
         if is_active is not None and is_active != before.is_active:
             queries.set_plugin(tx, plugin_id, is_active=is_active, updated_at=ctx.now())
             name = "plugin.activated" if is_active else "plugin.deactivated"
             record(tx, [Event(ctx.team_id, name, plugin_id, ctx.user_id)], at=ctx.now())
-        return _shown(tx, plugin_id)
+        return shown(tx, plugin_id)
 
     return await ctx.db.write(unit)
 
@@ -98,14 +98,15 @@ async def delete(ctx: Context, plugin_id: str) -> None:
     ctx.must_manage("Deleting a plugin")
 
     def unit(tx: Tx) -> None:
-        shown, now = _shown(tx, plugin_id), ctx.now()
-        for account in shown.accounts:
-            _disconnect(tx, shown.plugin, account, at=now)
+        it, now = shown(tx, plugin_id), ctx.now()
+        for account in it.accounts:
+            _disconnect(tx, it.plugin, account, at=now)
         for format in FORMATS:
             endpoints.set_endpoint(tx, plugin_id=plugin_id, format=format, url=None, at=now)
         empty = {"access_token_sealed": "", "app_secret_sealed": "", "verify_token_sealed": ""}
         gone = {"is_active": False, "deleted_at": now, "updated_at": now, **empty}
         queries.set_plugin(tx, plugin_id, **gone)
+        queries.forget_tokens_of(tx, plugin_id)
         record(tx, [Event(ctx.team_id, "plugin.deleted", plugin_id, ctx.user_id)], at=now)
 
     await ctx.db.write(unit)
@@ -117,18 +118,18 @@ async def disconnect(ctx: Context, plugin_id: str, waba_id: str) -> None:
     ctx.must_manage("Disconnecting a WhatsApp Business Account")
 
     def unit(tx: Tx) -> None:
-        shown, now = _shown(tx, plugin_id), ctx.now()
-        account = next((it for it in shown.accounts if it.id == waba_id), None)
+        it, now = shown(tx, plugin_id), ctx.now()
+        account = next((one for one in it.accounts if one.id == waba_id), None)
         if account is None:
             raise NotFound(f"WhatsApp Business Account {waba_id:.40} not found in this plugin")
-        _disconnect(tx, shown.plugin, account, at=now)
+        _disconnect(tx, it.plugin, account, at=now)
         record(tx, [Event(ctx.team_id, "account.disconnected", waba_id, ctx.user_id)], at=now)
 
     await ctx.db.write(unit)
     ctx.resources.bells.jobs.ring()
 
 
-def _shown(tx: Tx, plugin_id: str) -> Shown:
+def shown(tx: Tx, plugin_id: str) -> Shown:
     plugin = queries.find_plugin(tx, plugin_id)
     if plugin is None:
         raise NotFound("Plugin not found")

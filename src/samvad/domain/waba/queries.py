@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func
 
 from samvad.domain.waba.model import ENABLED, Plugin, config_from
-from samvad.domain.waba.tables import business_accounts, phone_numbers, plugins
+from samvad.domain.waba.tables import business_accounts, connect_tokens, phone_numbers, plugins
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
@@ -176,6 +176,27 @@ def put_account(tx: Tx, row: dict[str, Any]) -> None:
 
 def set_account(tx: Tx, waba_id: str, **changes: Any) -> None:
     tx.execute(tx.update(business_accounts).where(business_accounts.c.id == waba_id).values(**changes))
+
+
+def add_token(tx: Tx, row: dict[str, Any]) -> None:
+    tx.execute(tx.insert(connect_tokens), row)
+
+
+def token_of_any_team(tx: Tx, token_hash: str) -> Row[Any] | None:
+    """Across teams: whoever holds the token has no key of ours."""
+    return tx.first(every_team.select(connect_tokens).where(connect_tokens.c.token_hash == token_hash))
+
+
+def use_token(tx: Tx, token_hash: str, *, at: int) -> None:
+    tx.execute(tx.update(connect_tokens).where(connect_tokens.c.token_hash == token_hash).values(used_at=at))
+
+
+def forget_old_tokens(tx: Tx, *, before: int) -> None:
+    tx.execute(tx.delete(connect_tokens).where(connect_tokens.c.expires_at <= before))
+
+
+def forget_tokens_of(tx: Tx, plugin_id: str) -> None:
+    tx.execute(tx.delete(connect_tokens).where(connect_tokens.c.plugin_id == plugin_id))
 
 
 def owners(tx: Tx, phone_number_ids: Collection[str]) -> dict[str, Row[Any]]:
