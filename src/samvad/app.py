@@ -19,6 +19,7 @@ from samvad.domain.waba.directory import Directory
 from samvad.domain.webhooks.dispatch import Dispatcher
 from samvad.domain.webhooks.model import BACK_OFF_MS, DAY_MS, Rules
 from samvad.ingress import endpoint as ingress
+from samvad.ingress import past
 from samvad.ingress.fold import Folder
 from samvad.jobs.queue import Job
 from samvad.jobs.recurring import Recurring
@@ -145,8 +146,16 @@ class App:
         async def unsubscribe(job: Job) -> None:
             await waba_jobs.unsubscribe(self.res, job)
 
+        async def follow_merge(job: Job) -> None:
+            await processes.follow_merge(self.res, job)
+
+        async def fold_past(job: Job) -> None:
+            await past.fold_past(self.res, job)
+
         return {
             "processes.open_leads": open_leads,
+            "processes.follow_merge": follow_merge,
+            "ingress.fold_past": fold_past,
             "templates.sync": sync_templates,
             "waba.unsubscribe": unsubscribe,
         }

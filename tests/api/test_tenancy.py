@@ -87,6 +87,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         "connect_by_page",
     }
     asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries", "list_chats", "list_plugins"}
+    asked |= {"list_events"}
     asked |= {"show_settings", "change_settings"}  # a team's own, which name nothing
 
     async with client:
@@ -102,6 +103,8 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
             assert [it["id"] for it in await _data(client, path)] == ids
         assert await product.listed(client=client) == []
         assert (await client.post("/v1/ext/chat", json={})).json()["_data"] == []
+        assert await _data(client, f"/v1/samvad/event?subject={delivery['id']}") == []
+        assert await _data(client, "/v1/samvad/event?name=message.") == []
         assert (await client.get(upload.json()["_data"]["publicMediaUrl"])).content == b"Ada's"
         config = (await client.get(product.plugin("config", babbage.plugin_id))).json()["_data"]
         assert config["passThroughWebhookUrl"] is None

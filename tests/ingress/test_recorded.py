@@ -5,6 +5,7 @@ They are third parties' and lie beside the repository; without them these tests 
 
 import json
 import random
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -139,7 +140,7 @@ def changed(body: Any, drop: list[tuple[Any, ...]], wrong: list[tuple[tuple[Any,
             if path in drop:
                 del holder[path[-1]]
             else:
-                holder[path[-1]] = value
+                holder[path[-1]] = deepcopy(value)  # another wrong value may be put into it
         except (KeyError, IndexError, TypeError):
             continue  # it went with something above it
     return copy

@@ -92,6 +92,7 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("POST", "/v1/samvad/template/sync", templates.sync_templates, "required"),
     ("GET", "/v1/samvad/template/{templateId}", templates.show_template, "required"),
     ("POST", "/v1/samvad/template/{templateId}/render", templates.render_template, "required"),
+    ("GET", "/v1/samvad/event", samvad.list_events, "required"),
     ("GET", "/v1/samvad/webhook-delivery", samvad.list_webhook_deliveries, "required"),
     ("GET", "/v1/samvad/webhook-delivery/{deliveryId}", samvad.show_webhook_delivery, "required"),
     ("POST", "/v1/samvad/webhook-delivery/{deliveryId}/replay", samvad.replay_webhook_delivery, "required"),

@@ -1,14 +1,16 @@
 """What is ours and has no counterpart at ChakraHQ: the test chat, and the log of webhook deliveries."""
 
 from samvad.api import wire
-from samvad.api.call import Call, Fields, numbers_of, page_of
+from samvad.api.call import DEFAULT_PAGE, LONGEST_PAGE, Call, Fields, numbers_of, page_of
 from samvad.asgi.replies import Reply, data
 from samvad.domain.doctor import operations as doctor
+from samvad.domain.events import operations as events
 from samvad.domain.messages import test_chat
 from samvad.domain.webhooks import operations as webhooks
 from samvad.kit import phones
 from samvad.kit.errors import BadRequest
 
+FARTHEST = 2**62  # of a moment and of an event's id: what both databases hold
 LONGEST_TEXT = 4_096  # characters, as for a text that is sent
 
 
@@ -33,6 +35,32 @@ async def receive_test_message(call: Call) -> Reply:
         raise BadRequest('`message` must be an object with a `type`, like {"type": "text", "text": {…}}.')
     number = phones.digits(phone, name="from")
     return data({"externalId": await test_chat.receive(call.ctx, sender, phone=number, message=message)})
+
+
+async def list_events(call: Call) -> Reply:
+    """The event log, newest first: what happened here, and what Meta says of accounts."""
+    query = call.query()
+    bounds = {
+        name: int(value) if value.isascii() and value.isdigit() and len(value) < 20 else value
+        for name, value in query.items()
+    }
+    fields = Fields(bounds)
+    limit = fields.number("limit", DEFAULT_PAGE, least=1, most=LONGEST_PAGE)
+    since, until, before = (
+        fields.number(name, 0, least=0, most=FARTHEST) if name in query else None
+        for name in ("from", "to", "before")
+    )
+    fields.done()
+    page, more = await events.list_events(
+        call.ctx,
+        limit=limit,
+        name=query.get("name") or None,
+        subject_id=query.get("subject") or None,
+        since=since,
+        until=until,
+        before=before,
+    )
+    return data([wire.event(row) for row in page], _meta={"hasMore": more})
 
 
 async def list_webhook_deliveries(call: Call) -> Reply:

@@ -133,6 +133,17 @@ def chat(it: Chat, latest: Message | None) -> dict[str, Any]:
     }
 
 
+def event(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "subject": row.subject_id,
+        "actor": row.actor_id,
+        "data": row.data,
+        "createdAt": row.at,
+    }
+
+
 def _error_context(it: Message) -> dict[str, Any] | None:
     """Only of what failed: a message that arrived after all has no error to show."""
     return it.error if it.status is Status.FAILED or it.direction == "INBOUND" else None

@@ -6,26 +6,32 @@ from typing import Any
 
 import structlog
 
-from samvad.domain.contacts.model import Identity
+from samvad.domain.contacts.model import Person
 from samvad.domain.context import Resources
+from samvad.domain.inbound import news as account_news
 from samvad.domain.inbound import queries as inbound
 from samvad.domain.inbound.model import AccountNews
 from samvad.domain.inbound.queries import Mark
+from samvad.domain.messages import people as known_people
 from samvad.domain.messages import receiving, statuses
-from samvad.domain.messages.model import HEARD, News
+from samvad.domain.messages.model import HEARD, News, Status
 from samvad.domain.messages.receiving import Arrival
 from samvad.domain.templates import news as template_news
 from samvad.domain.waba import discovery
 from samvad.domain.webhooks import queries as webhooks
 from samvad.domain.webhooks.model import ECHO_FIELD, About, chat_key
+from samvad.ingress import past
+from samvad.ingress.arrivals import arrival
 from samvad.kit.ids import is_id
 from samvad.storage import TROUBLE, Tx
+from samvad.whatsapp import people
 from samvad.whatsapp import webhooks as meta
 from samvad.whatsapp.errors import from_webhook
 from samvad.whatsapp.webhooks import Echo, Other, Problem, Received, StatusNews, Unreadable
 
 BATCH = 200  # bodies in one unit: it bounds how long the loop is held
 LOOK_EVERY_S = 1.0
+GROUP_STATUS = "group_message_status"  # our word, beside Meta's fields: what became of it for one participant
 GATHER_S = 0.02  # let a batch grow: a fold of many costs little more than a fold of one
 
 log = structlog.get_logger(__name__)
@@ -105,6 +111,9 @@ def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> int:
     reading.keep_to_own_numbers(discovery.owners(tx, reading.numbers(), at=at))
     receiving.receive(tx, reading.arrivals, at=at)
     statuses.apply(tx, reading.news, at=at)
+    known_people.learn(tx, reading.people(), at=at)
+    past.promise(tx, reading.account_news, at=at)
+    account_news.log(tx, reading.account_news, at=at)
     template_news.apply(tx, reading.account_news, at=at)
     deliveries = webhooks.add_for_inbound(
         tx, [(row.id, row.plugin_id, row.received_at) for row in rows], at=at, about=reading.about
@@ -144,10 +153,25 @@ class Reading:
                 case StatusNews():
                     self._note(event_id, "messages", it, it.phone or it.bsuid)
                     self._status(event_id, team_id, it)
+                    if it.group_id is not None:  # of one participant: what it says stands in the log
+                        when = it.at if it.at is not None else self.at
+                        self.account_news.append(
+                            AccountNews(
+                                event_id,
+                                place,
+                                team_id,
+                                plugin_id,
+                                it.waba_id,
+                                it.phone_number_id,
+                                GROUP_STATUS,
+                                when,
+                                it.raw,
+                            )
+                        )
                 case Received():
                     self._note(event_id, "messages", it, it.phone or it.bsuid)
                     self._seen(it, team_id, plugin_id, event_id)
-                    self.arrivals.append(_arrival(it, team_id, plugin_id, "INBOUND", self.at))
+                    self.arrivals.append(arrival(it, team_id, plugin_id, "INBOUND", self.at))
                 case Echo():
                     self._echo(event_id, team_id, plugin_id, it)
                 case Other(waba_id, field, phone_number_id, moment, value):
@@ -187,6 +211,15 @@ class Reading:
                     self._problems.setdefault(event_id, []).append(f"{place[1]} is another team's number")
             self.arrivals = [it for it in self.arrivals if (it.team_id, it.phone_number_id) not in foreign]
 
+    def people(self) -> list[Person]:
+        """What is said of people apart from their messages; an address book waits for its job."""
+        return [
+            person
+            for it in self.account_news
+            if it.field in people.FIELDS and it.field not in past.FIELDS
+            for person in past.persons(list(people.read(it.field, it.value)), team_id=it.team_id, at=it.at)
+        ]
+
     def marks(self) -> list[Mark]:
         return [
             Mark(
@@ -202,6 +235,12 @@ class Reading:
         if status is None:
             self._kept.setdefault(event_id, []).append(f"status:{it.status}"[:100])
             return
+        if it.group_id is not None:
+            status = min(
+                status, Status.DELIVERED
+            )  # it arrived; that one has read it says nothing of the others
+            if status is Status.FAILED:
+                return  # for one participant
         error = None
         if it.error is not None:
             error = {"message": from_webhook(it.error).text, "providerPayload": it.error}
@@ -211,42 +250,9 @@ class Reading:
     def _echo(self, event_id: int, team_id: str, plugin_id: str, it: Echo) -> None:
         self._note(event_id, ECHO_FIELD, it, it.to or it.bsuid)
         self._seen(it, team_id, plugin_id, event_id)
-        self.arrivals.append(_arrival(it, team_id, plugin_id, "OUTBOUND", self.at))
+        self.arrivals.append(arrival(it, team_id, plugin_id, "OUTBOUND", self.at))
 
     def _seen(self, it: Received | Echo, team_id: str, plugin_id: str, event_id: int) -> None:
         place = (team_id, it.phone_number_id)
         self._places.setdefault(place, (plugin_id, it.waba_id))
         self._mentioned_by.setdefault(place, set()).add(event_id)
-
-
-def _arrival(it: Received | Echo, team_id: str, plugin_id: str, direction: str, at: int) -> Arrival:
-    phone = it.phone if isinstance(it, Received) else it.to
-    identities = [Identity("phone", phone)] if phone else []
-    if it.bsuid:
-        identities.append(Identity("bsuid", it.bsuid))
-    context = dict(it.context or {})
-    if it.referral:
-        context["referral"] = it.referral
-    if it.group_id:
-        context["group_id"] = it.group_id
-    return Arrival(
-        team_id=team_id,
-        plugin_id=plugin_id,
-        phone_number_id=it.phone_number_id,
-        wamid=it.wamid,
-        direction=direction,
-        identities=tuple(identities),
-        data_type=it.type,
-        content=it.content,
-        text=it.text,
-        at=it.at or at,
-        waba_id=it.waba_id,
-        raw=it.raw,
-        name=it.name,
-        username=it.username,
-        context=context,
-        error={"message": from_webhook(it.errors[0]).text, "providerPayload": it.errors[0]}
-        if it.errors
-        else None,
-        group_id=it.group_id,
-    )

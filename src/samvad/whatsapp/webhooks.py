@@ -134,11 +134,11 @@ def parse(body: bytes) -> list[Said]:
         if type(changes) is not list:
             said.append(Problem(f"entry[{entry_index}]", "it is no object with a list of changes", entry))
             continue
-        waba_id = _word(entry.get("id")) or ""
-        entry_at = _milliseconds(entry.get("time"))
+        waba_id = word(entry.get("id")) or ""
+        entry_at = milliseconds(entry.get("time"))
         for change_index, change in enumerate(changes):
             if type(change) is dict and type(change.get("value")) is dict:
-                field, value = _word(change.get("field")) or "", change["value"]
+                field, value = word(change.get("field")) or "", change["value"]
                 _read_value(said, field, value, waba_id, entry_at, entry_index, change_index)
             else:
                 place = f"entry[{entry_index}].changes[{change_index}]"
@@ -149,6 +149,15 @@ def parse(body: bytes) -> list[Said]:
 def message_ids(body: bytes) -> list[str]:
     """The id of every message, echo and status anywhere in a body, once per mention, history included."""
     return list(_ids_in(_decode(body)))
+
+
+def message_of(raw: Json, *, outbound: bool, waba_id: str, phone_number_id: str) -> Received | Echo | None:
+    """One message that stands elsewhere than in a list of messages, as history has them; None without an id."""
+    said: list[Said] = []
+    about = _About(waba_id, phone_number_id, None, [], 0, 0)
+    _read_messages(said, "message_echoes" if outbound else "messages", [raw], None, about)
+    found = said[0]
+    return found if isinstance(found, Received | Echo) else None
 
 
 class _About(msgspec.Struct, frozen=True, gc=False):
@@ -202,7 +211,7 @@ def _read_value(
 ) -> None:
     """One change: its messages or statuses one by one, whatever else it holds as `Other`."""
     metadata = value.get("metadata")
-    number_id = _word(metadata.get("phone_number_id")) if type(metadata) is dict else None
+    number_id = word(metadata.get("phone_number_id")) if type(metadata) is dict else None
     lists = _MESSAGE_LISTS.get(field)
     errors = None
     if lists is not None:
@@ -224,7 +233,7 @@ def _read_value(
         value = _left_over(value, field, without_errors=bool(errors))
         if not value:
             return
-    at = entry_at if entry_at is not None else _milliseconds(value.get("timestamp"))
+    at = entry_at if entry_at is not None else milliseconds(value.get("timestamp"))
     said.append(Other(waba_id, field or UNKNOWN_TYPE, number_id, at, value))
 
 
@@ -233,7 +242,7 @@ def _errors_of_the_only_message(value: Json, messages: list[Any]) -> list[Json] 
     errors = value.get("errors")
     if type(errors) is not list or len(messages) != 1 or type(messages[0]) is not dict:
         return None
-    return None if messages[0].get("errors") or _word(messages[0].get("id")) is None else errors
+    return None if messages[0].get("errors") or word(messages[0].get("id")) is None else errors
 
 
 def _left_over(value: Json, field: str, *, without_errors: bool) -> Json:
@@ -252,7 +261,7 @@ def _read_statuses(said: list[Said], statuses: list[Any], about: _About) -> None
             said.append(Problem(f"{about.place('statuses')}[{index}]", "it is no object", raw))
             continue
         get = raw.get
-        wamid, status = _word(get("id")), _word(get("status"))
+        wamid, status = word(get("id")), word(get("status"))
         if wamid is None or status is None:
             missing = "it has no id" if wamid is None else "it has no status"
             said.append(Problem(f"{about.place('statuses')}[{index}]", missing, raw))
@@ -260,16 +269,16 @@ def _read_statuses(said: list[Said], statuses: list[Any], about: _About) -> None
 
         group_id = None
         if get("recipient_type") == "group":
-            group_id = _word(get("recipient_id"))
-            phone = _digits(get("recipient_participant_id"))
-            bsuid = _word(get("recipient_participant_user_id"))
+            group_id = word(get("recipient_id"))
+            phone = digits(get("recipient_participant_id"))
+            bsuid = word(get("recipient_participant_user_id"))
         else:
-            phone, bsuid = _digits(get("recipient_id")), _word(get("recipient_user_id"))
+            phone, bsuid = digits(get("recipient_id")), word(get("recipient_user_id"))
         if about.people and (phone is None or bsuid is None):
             person = _find_person(about.people, phone, bsuid, alone)
             phone, bsuid = phone or person.phone, bsuid or person.bsuid
 
-        at = _milliseconds(get("timestamp"))
+        at = milliseconds(get("timestamp"))
         errors = get("errors")
         said.append(
             StatusNews(
@@ -280,7 +289,7 @@ def _read_statuses(said: list[Said], statuses: list[Any], about: _About) -> None
                 at if at is not None else about.entry_at,
                 phone,
                 bsuid,
-                _word(get("biz_opaque_callback_data")),
+                word(get("biz_opaque_callback_data")),
                 next(iter(_errors(errors)), None) if errors else None,
                 _object(get("pricing")),
                 _object(get("conversation")),
@@ -301,15 +310,15 @@ def _read_messages(
         shape = Echo
         phone_member, bsuid_member, parent_member = "to", "to_user_id", "to_parent_user_id"
     for index, raw in enumerate(messages):
-        if type(raw) is not dict or (wamid := _word(raw.get("id"))) is None:
+        if type(raw) is not dict or (wamid := word(raw.get("id"))) is None:
             said.append(Problem(f"{about.place(list_name)}[{index}]", "it is no object with an id", raw))
             continue
         get = raw.get
-        phone, bsuid = _digits(get(phone_member)), _word(get(bsuid_member))
+        phone, bsuid = digits(get(phone_member)), word(get(bsuid_member))
         person = _find_person(about.people, phone, bsuid, alone)
         kind = _type_of(raw)
         content = _content(kind, raw)
-        at = _milliseconds(get("timestamp"))
+        at = milliseconds(get("timestamp"))
         said.append(
             shape(
                 about.waba_id,
@@ -317,7 +326,7 @@ def _read_messages(
                 wamid,
                 phone or person.phone,
                 bsuid or person.bsuid,
-                _word(get(parent_member)) or person.parent_bsuid,
+                word(get(parent_member)) or person.parent_bsuid,
                 person.name,
                 person.username,
                 kind,
@@ -326,7 +335,7 @@ def _read_messages(
                 _text(kind, content),
                 _object(get("context")),
                 _object(get("referral")),
-                _word(get("group_id")),
+                word(get("group_id")),
                 _errors(get("errors") or value_errors),
                 raw,
             )
@@ -343,7 +352,7 @@ def _find_person(people: list[Any], phone: str | None, bsuid: str | None, alone:
     for contact in people:
         if type(contact) is not dict:
             continue
-        its_phone, its_bsuid = _digits(contact.get("wa_id")), _word(contact.get("user_id"))
+        its_phone, its_bsuid = digits(contact.get("wa_id")), word(contact.get("user_id"))
         if (
             (bsuid is not None and bsuid == its_bsuid)
             or (phone is not None and phone == its_phone and (bsuid is None or its_bsuid is None))
@@ -355,9 +364,9 @@ def _find_person(people: list[Any], phone: str | None, bsuid: str | None, alone:
             return _Person(
                 its_phone,
                 its_bsuid,
-                _word(contact.get("parent_user_id")),
-                _word(profile.get("name")),
-                _word(profile.get("username")) or _word(contact.get("username")),
+                word(contact.get("parent_user_id")),
+                word(profile.get("name")),
+                word(profile.get("username")) or word(contact.get("username")),
             )
     return _NOBODY
 
@@ -370,7 +379,7 @@ _CONTENT_TYPES = (
 
 def _type_of(message: Json) -> str:
     """The message's type; where Meta left it out, the content that is there says it."""
-    kind = _word(message.get("type"))
+    kind = word(message.get("type"))
     if kind is not None:
         return kind
     return next((name for name in _CONTENT_TYPES if name in message), UNKNOWN_TYPE)
@@ -424,18 +433,18 @@ def _contact_names(cards: object) -> str | None:
     if type(cards) is not list:
         return None
     names = [card["name"] for card in cards if type(card) is dict and type(card.get("name")) is dict]
-    shown = [_word(name.get("formatted_name")) or _word(name.get("first_name")) for name in names]
+    shown = [word(name.get("formatted_name")) or word(name.get("first_name")) for name in names]
     return ", ".join(name for name in shown if name) or None
 
 
-def _word(given: object) -> str | None:
+def word(given: object) -> str | None:
     """An id or a name: a non-empty string. Some senders write ids as numbers."""
     if type(given) is str:
         return given or None
     return str(given) if type(given) is int else None
 
 
-def _digits(given: object) -> str | None:
+def digits(given: object) -> str | None:
     """A phone number as digits alone, or None: group ids, BSUIDs and placeholders are no phone numbers."""
     if type(given) is str:
         if given.isdigit() and given.isascii():
@@ -448,7 +457,7 @@ def _digits(given: object) -> str | None:
 _PHONE_PUNCTUATION = str.maketrans("", "", "+-() ")
 
 
-def _milliseconds(given: object) -> int | None:
+def milliseconds(given: object) -> int | None:
     """A time of Meta's (seconds, as digits or a number) in epoch milliseconds; None when it is none."""
     if type(given) is str:
         try:
@@ -464,6 +473,11 @@ def _milliseconds(given: object) -> int | None:
     if 0 < seconds < FIRST_MILLISECONDS:
         return seconds * 1000
     return seconds if FIRST_MILLISECONDS <= seconds <= MAX_SECONDS * 1000 else None
+
+
+def objects(given: object) -> list[Json]:
+    """The objects of a list, leaving out what is none."""
+    return [it for it in given if type(it) is dict] if type(given) is list else []
 
 
 def _object(given: object) -> Json | None:
@@ -539,7 +553,7 @@ def _ids_in(thing: Any) -> Iterator[str]:
         for name, what in thing.items():
             if name in _ID_LISTS and type(what) is list:
                 for item in what:
-                    if type(item) is dict and (found := _word(item.get("id"))) is not None:
+                    if type(item) is dict and (found := word(item.get("id"))) is not None:
                         yield found
             yield from _ids_in(what)
     elif type(thing) is list:

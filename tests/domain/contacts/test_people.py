@@ -33,7 +33,7 @@ BRAZIL, BRAZIL_WA_ID = "5511987654321", "551187654321"
 async def open_leads(small: Small) -> None:
     """What the worker does with the jobs of new contacts."""
     for job in await small.res.db.write(queue.claim, now=small.clock(), limit=100):
-        await processes.open_leads(small.res, job)
+        await small.app._handlers()[job.name](job)
         await small.res.db.write(queue.finish, job)
 
 

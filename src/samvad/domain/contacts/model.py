@@ -20,6 +20,8 @@ class Person(NamedTuple):
     name: str | None = None
     username: str | None = None
     at: int = 0  # when this was said
+    imported: bool = False  # said by an address book or by history: nobody spoke with us here
+    marketing: str | None = None  # stop or resume: the person's own word on marketing messages
 
 
 class Contact(NamedTuple):
@@ -31,16 +33,25 @@ class Contact(NamedTuple):
     process_id: str | None
     named_at: int | None = None
     username_at: int | None = None
+    is_imported: bool = False
+    marketing: str | None = None
+    marketing_at: int | None = None
 
     def after(self, said: "Person | Contact") -> "Contact":
         """The same contact, knowing more: the latest name counts, in whichever order they are heard."""
-        named_at, username_at = (
-            (said.at, said.at) if isinstance(said, Person) else (said.named_at, said.username_at)
-        )
+        if isinstance(said, Person):
+            named_at, username_at, marketing_at, imported = said.at, said.at, said.at, said.imported
+        else:
+            named_at, username_at = said.named_at or 0, said.username_at or 0
+            marketing_at, imported = said.marketing_at or 0, said.is_imported
         contact = self
-        if said.name and (named_at or 0, said.name) > (self.named_at or 0, self.name or ""):
+        if contact.is_imported and not imported:
+            contact = contact._replace(is_imported=False)
+        if said.marketing and (marketing_at, said.marketing) > (self.marketing_at or 0, self.marketing or ""):
+            contact = contact._replace(marketing=said.marketing, marketing_at=marketing_at)
+        if said.name and (named_at, said.name) > (self.named_at or 0, self.name or ""):
             contact = contact._replace(name=said.name, named_at=named_at)
-        if said.username and (username_at or 0, said.username) > (self.username_at or 0, self.username or ""):
+        if said.username and (username_at, said.username) > (self.username_at or 0, self.username or ""):
             contact = contact._replace(username=said.username, username_at=username_at)
         return contact
 

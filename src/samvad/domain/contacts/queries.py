@@ -16,6 +16,8 @@ from samvad.storage.columns import among
 Place = tuple[str, Identity]
 """A team and something a person is known by there."""
 
+MARKETING = {"stop": "stopped", "resume": "resumed"}
+
 KNOWN = (
     every_team.select(
         contact_identities.c.team_id,
@@ -27,6 +29,9 @@ KNOWN = (
         contacts.c.process_id,
         contacts.c.named_at,
         contacts.c.username_at,
+        contacts.c.is_imported,
+        contacts.c.marketing,
+        contacts.c.marketing_at,
     )
     .join(contacts, contacts.c.id == contact_identities.c.contact_id)
     .where(among(contact_identities.c.value, "values"), among(contact_identities.c.team_id, "teams"))
@@ -45,6 +50,9 @@ LEARN = (
         named_at=bindparam("new_named_at"),
         username=bindparam("new_username"),
         username_at=bindparam("new_username_at"),
+        is_imported=bindparam("still_imported"),
+        marketing=bindparam("new_marketing"),
+        marketing_at=bindparam("new_marketing_at"),
         process_id=func.coalesce(contacts.c.process_id, bindparam("lead", type_=Text())),
         updated_at=bindparam("now"),
     )
@@ -62,7 +70,12 @@ SET_LEAD = (
     .values(process_id=bindparam("lead"), updated_at=bindparam("now"))
 )
 
-LEADS_OF = every_team.select(contacts.c.id, contacts.c.process_id).where(among(contacts.c.id, "ids"))
+LEADS_OF = (
+    every_team.select(contacts.c.id, contacts.c.process_id)
+    .where(among(contacts.c.id, "ids"))
+    .order_by(contacts.c.id)
+    .with_for_update()  # two workers on one job: the second one waits, and sees the leads of the first
+)
 
 
 def meet(tx: Tx, people: Sequence[Person], *, at: int) -> tuple[list[Contact], list[Merge]]:
@@ -117,7 +130,17 @@ def _known(tx: Tx, places: set[Place]) -> dict[Place, Contact]:
 
 
 def _contact(row: Row[Any]) -> Contact:
-    return Contact(row.id, row.name, row.username, row.process_id, row.named_at, row.username_at)
+    return Contact(
+        row.id,
+        row.name,
+        row.username,
+        row.process_id,
+        row.named_at,
+        row.username_at,
+        row.is_imported,
+        row.marketing,
+        row.marketing_at,
+    )
 
 
 def _introduce(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *, at: int) -> None:
@@ -150,36 +173,55 @@ def _add_contacts(tx: Tx, strangers: dict[str, Person], *, at: int) -> None:
         {"id": contact_id, "team_id": it.team_id, "created_at": at, "updated_at": at}
         | {"name": it.name, "named_at": it.at if it.name else None, "search_name": searched(it.name)}
         | {"username": it.username, "username_at": it.at if it.username else None}
+        | {"is_imported": it.imported}
+        | {"marketing": it.marketing, "marketing_at": it.at if it.marketing else None}
         for contact_id, it in strangers.items()
     ]
     tx.execute(ADD_CONTACT, rows)
-    record(
-        tx, [Event(it.team_id, "contact.created", contact_id) for contact_id, it in strangers.items()], at=at
-    )
+    imported = [(it.team_id, contact_id) for contact_id, it in strangers.items() if it.imported]
+    happened = [Event(team, "contact.imported", contact_id) for team, contact_id in imported]
+    happened += [
+        Event(it.team_id, f"contact.marketing_{MARKETING[it.marketing]}", contact_id)
+        for contact_id, it in strangers.items()
+        if it.marketing
+    ]
+    record(tx, happened, at=at)
+    _arrived(tx, [(it.team_id, contact_id) for contact_id, it in strangers.items() if not it.imported], at=at)
+
+
+def _arrived(tx: Tx, people: Sequence[tuple[str, str]], *, at: int) -> None:
+    """Somebody was spoken with for the first time: by team and contact id."""
+    record(tx, [Event(team, "contact.created", contact_id) for team, contact_id in people], at=at)
     by_team: dict[str, list[str]] = {}
-    for contact_id, it in strangers.items():
-        by_team.setdefault(it.team_id, []).append(contact_id)
+    for team, contact_id in people:
+        by_team.setdefault(team, []).append(contact_id)
     enqueue(
         tx, [Job(team, "processes.open_leads", {"contacts": ids}) for team, ids in by_team.items()], at=at
     )
 
 
 def _merge(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *, at: int) -> list[Merge]:
-    merges = []
+    merges, arrived = [], []
     for person in people:
         mine = {known[person.team_id, it].id: known[person.team_id, it] for it in person.identities}
         if len(mine) < 2:
             continue
         kept, *others = sorted(mine.values(), key=lambda contact: contact.id)  # ids sort by age
+        was_imported = kept.is_imported
         for gone in others:
             merges.append(Merge(person.team_id, kept.id, gone.id))
             tx.execute(REPOINT, {"gone": gone.id, "kept": kept.id})
             tx.execute(FORGET, {"gone": gone.id})
             kept = kept.after(gone)._replace(process_id=kept.process_id or gone.process_id)
         tx.execute(LEARN, _learnt(kept, at=at))
+        if was_imported and not kept.is_imported:
+            arrived.append((person.team_id, kept.id))
         for place in [place for place, contact in known.items() if contact.id in mine]:
             known[place] = kept
     record(tx, [Event(m.team_id, "contact.merged", m.kept, data={"gone": m.gone}) for m in merges], at=at)
+    _arrived(tx, arrived, at=at)
+    jobs = [Job(m.team_id, "processes.follow_merge", {"kept": m.kept, "gone": m.gone}) for m in merges]
+    enqueue(tx, jobs, at=at)
     return merges
 
 
@@ -188,9 +230,18 @@ def _learn(tx: Tx, people: Sequence[Person], met: Sequence[Contact], *, at: int)
     after = dict(before)
     for person, contact in zip(people, met, strict=True):
         after[contact.id] = after[contact.id].after(person)
-    learnt = [_learnt(after[it], at=at) for it in sorted(after) if after[it] is not before[it]]
-    if learnt:
-        tx.execute(LEARN, learnt)
+    changed = [it for it in sorted(after) if after[it] is not before[it]]
+    if changed:
+        tx.execute(LEARN, [_learnt(after[it], at=at) for it in changed])
+    team_of = {contact.id: person.team_id for person, contact in zip(people, met, strict=True)}
+    arrived = [it for it in changed if before[it].is_imported and not after[it].is_imported]
+    _arrived(tx, [(team_of[it], it) for it in arrived], at=at)
+    happened = [
+        Event(team_of[it], f"contact.marketing_{MARKETING[word]}", it)
+        for it in changed
+        if (word := after[it].marketing) and word != before[it].marketing
+    ]
+    record(tx, happened, at=at)
 
 
 def _learnt(it: Contact, *, at: int) -> dict[str, Any]:
@@ -201,6 +252,9 @@ def _learnt(it: Contact, *, at: int) -> dict[str, Any]:
         "new_named_at": it.named_at,
         "new_username": it.username,
         "new_username_at": it.username_at,
+        "still_imported": it.is_imported,
+        "new_marketing": it.marketing,
+        "new_marketing_at": it.marketing_at,
         "lead": it.process_id,
         "now": at,
     }

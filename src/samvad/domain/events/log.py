@@ -10,6 +10,7 @@ from samvad.domain.events.tables import events
 from samvad.storage import Tx, every_team
 
 LOG = every_team.insert(events)
+LOG_ONCE = every_team.upsert(events).on_conflict_do_nothing()
 
 
 class Event(NamedTuple):
@@ -20,22 +21,25 @@ class Event(NamedTuple):
     subject_id: str
     actor_id: str | None = None
     data: dict[str, Any] | None = None
+    origin: str | None = None  # what brings it, perhaps again: with an origin it is recorded once
 
 
 def record(tx: Tx, happened: Sequence[Event], *, at: int) -> None:
     """Write events down; they are committed, or not, together with their cause."""
-    if happened:
-        tx.execute(
-            LOG,
-            [
-                {
-                    "team_id": team_id,
-                    "name": name,
-                    "subject_id": subject_id,
-                    "actor_id": actor_id,
-                    "data": data,
-                    "at": at,
-                }
-                for team_id, name, subject_id, actor_id, data in happened
-            ],
-        )
+    plain = [_row(it, at=at) for it in happened if it.origin is None]
+    if plain:
+        tx.execute(LOG, plain)
+    brought = [_row(it, at=at) | {"origin": it.origin} for it in happened if it.origin is not None]
+    if brought:
+        tx.execute(LOG_ONCE, brought)
+
+
+def _row(it: Event, *, at: int) -> dict[str, Any]:
+    return {
+        "team_id": it.team_id,
+        "name": it.name,
+        "subject_id": it.subject_id,
+        "actor_id": it.actor_id,
+        "data": it.data,
+        "at": at,
+    }

@@ -1,5 +1,6 @@
 """What a message is and how it may change. No I/O."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -41,6 +42,7 @@ class News(NamedTuple):
     at: int
     error: dict[str, Any] | None = None
     message_id: str | None = None  # ours, where the status brought it back
+    imported: bool = False  # of history: it moves the message, and is told to nobody
 
 
 class Progress(NamedTuple):
@@ -136,6 +138,44 @@ class Message:
     at: int
     created_at: int
     updated_at: int
+
+
+class Amendment(NamedTuple):
+    """What somebody did to a message after it was said: another text, or taking it back."""
+
+    wamid: str
+    data_type: str  # edit, revoke
+    text: str | None
+    at: int
+
+
+def amended(
+    text: str | None, context: dict[str, Any] | None, said: Sequence[Amendment]
+) -> tuple[str | None, dict[str, Any] | None]:
+    """A message's text and context after all its amendments, in whichever order they came.
+
+    The latest edit is the text; the first text stays in `context.edited.originalText`, and the body is
+    never touched. A message taken back keeps its text, and says so in `context.revoked`.
+    """
+    changed = dict(context or {})
+    edited = changed.pop("edited", None)
+    changed.pop("revoked", None)
+    if isinstance(edited, dict) and "originalText" in edited:
+        text = edited["originalText"]
+    edits = [it for it in said if it.data_type == "edit"]
+    if edits:
+        last = max(edits, key=lambda it: (it.at, it.wamid))
+        changed["edited"] = {"at": last.at, "text": last.text, "originalText": text}
+        text = last.text
+    revokes = [it.at for it in said if it.data_type == "revoke"]
+    if revokes:
+        changed["revoked"] = {"at": min(revokes)}
+    return text, changed if changed or context is not None else None
+
+
+AMENDING = ("edit", "revoke")
+PLACEHOLDER = "media_placeholder"
+"""What history has in place of a file, until Meta sends it under the same id."""
 
 
 def attachments_of(data_type: str, content: Any) -> list[dict[str, Any]] | None:

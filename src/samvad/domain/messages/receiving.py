@@ -12,9 +12,9 @@ from samvad.domain.contacts import queries as contacts
 from samvad.domain.contacts.model import Contact, Identity, Person
 from samvad.domain.events.log import Event, record
 from samvad.domain.media import fetching
-from samvad.domain.media.model import expected, files_in
-from samvad.domain.messages import merging, sends, statuses, telling
-from samvad.domain.messages.model import Status, attachments_of, sort_second
+from samvad.domain.media.model import MEDIA, expected, files_in
+from samvad.domain.messages import merging, sends, statuses, targets, telling
+from samvad.domain.messages.model import AMENDING, PLACEHOLDER, Status, attachments_of, sort_second
 from samvad.domain.messages.tables import messages
 from samvad.kit.ids import new_id
 from samvad.storage import Tx, every_team
@@ -41,12 +41,20 @@ class Arrival:
     group_id: str | None = None
     waba_id: str = ""
     raw: dict[str, Any] = field(default_factory=dict)  # Meta's own object
+    imported: bool = False  # from history: it was said before this number was connected
 
     @property
-    def quotes(self) -> str | None:
-        """The wamid of the message this one replies to."""
-        quoted = self.context.get("id")
-        return quoted if isinstance(quoted, str) and quoted else None
+    def target(self) -> str | None:
+        """The wamid of the message this one is about: that it answers, reacts to, edits or takes back."""
+        for holder, member in (
+            (self.content, "original_message_id"),
+            (self.content if self.data_type == "reaction" else {}, "message_id"),
+            (self.context, "id"),
+        ):
+            wamid = holder.get(member)
+            if isinstance(wamid, str) and wamid:
+                return wamid
+        return None
 
 
 RECEIVE = (
@@ -59,17 +67,24 @@ RECEIVE = (
         messages.c.chat_id,
         messages.c.contact_id,
         messages.c.direction,
+        messages.c.data_type,
     )
 )
 
-QUOTE = (
+COMPLETE = (
     every_team.update(messages)
     .where(
         messages.c.team_id == bindparam("team"),
-        messages.c.wamid == bindparam("reply"),
-        messages.c.in_reply_to.is_(None),
+        messages.c.wamid == bindparam("of"),
+        messages.c.data_type == PLACEHOLDER,
     )
-    .values(in_reply_to=bindparam("quoted"))
+    .values(
+        data_type=bindparam("new_type"),
+        body=bindparam("new_body"),
+        text=bindparam("new_text"),
+        attachments=bindparam("new_attachments"),
+    )
+    .returning(messages.c.id)
 )
 
 
@@ -92,11 +107,21 @@ def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
         place = _place(it, met)
         rows.append(_row(it, met.get((it.team_id, it.wamid)), places[place] if place else None, at=at))
     added = tx.all(RECEIVE, rows) if rows else []
-    _quote(tx, [it for it in arrivals if it.quotes])
-    chats.count_unread(tx, [row.chat_id for row in added if row.chat_id and row.direction == "INBOUND"])
-    record(tx, [Event(row.team_id, _NAMES[row.direction], row.id) for row in added], at=at)
-    telling.arrived(tx, _as_they_came(added, arrivals), at=at)
-    _expect_files(tx, arrivals, {(row.team_id, row.wamid): row.id for row in added}, at=at)
+    completed = _complete(tx, [it for it in arrivals if it.imported and it.data_type in MEDIA])
+    targets.aim(tx, [(row.team_id, row.wamid, row.data_type) for row in added])
+    imported = {(it.team_id, it.wamid) for it in fresh if it.imported}
+    lived = [row for row in added if (row.team_id, row.wamid) not in imported]
+    unread = [row for row in lived if row.direction == "INBOUND" and row.data_type not in AMENDING]
+    chats.count_unread(tx, [row.chat_id for row in unread if row.chat_id])
+    happened = [Event(row.team_id, _NAMES[row.direction], row.id) for row in lived]
+    happened += [
+        Event(row.team_id, "message.imported", row.id)
+        for row in added
+        if (row.team_id, row.wamid) in imported
+    ]
+    record(tx, happened, at=at)
+    telling.arrived(tx, _as_they_came(lived, arrivals), at=at)
+    _expect_files(tx, arrivals, completed | {(row.team_id, row.wamid): row.id for row in added}, at=at)
     echoes = [it.wamid for it in arrivals if it.direction == "OUTBOUND"]
     if echoes:
         statuses.unpark(tx, echoes, at=at)
@@ -116,7 +141,9 @@ def _meet(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> dict[tuple[str, st
     from_people = [it for it in arrivals if it.identities]
     if not from_people:
         return {}
-    people = [Person(it.team_id, it.identities, it.name, it.username, it.at) for it in from_people]
+    people = [
+        Person(it.team_id, it.identities, it.name, it.username, it.at, it.imported) for it in from_people
+    ]
     met, merges = contacts.meet(tx, people, at=at)
     merging.move_history(tx, merges, at=at)
     return {(it.team_id, it.wamid): contact for it, contact in zip(from_people, met, strict=True)}
@@ -141,16 +168,21 @@ def _expect_files(tx: Tx, arrivals: Sequence[Arrival], ids: dict[tuple[str, str]
     fetching.expect(tx, files, at=at)
 
 
-def _quote(tx: Tx, replies: Sequence[Arrival]) -> None:
-    """Point replies at what they quote: it may have come in the same batch, or since they were first read."""
-    quoted = sends.ids_by_wamid(tx, {(it.team_id, it.quotes) for it in replies if it.quotes})
-    known = [it for it in replies if (it.team_id, it.quotes) in quoted]
-    if known:
-        pairs = [
-            {"team": it.team_id, "reply": it.wamid, "quoted": quoted[it.team_id, it.quotes or ""]}
-            for it in sorted(known, key=lambda it: (it.team_id, it.wamid))
-        ]
-        tx.execute(QUOTE, pairs)
+def _complete(tx: Tx, arrived: Sequence[Arrival]) -> dict[tuple[str, str], str]:
+    """Put files in the place of what history had instead of them; returns those messages by team and wamid."""
+    completed = {}
+    for it in sorted(arrived, key=lambda it: (it.team_id, it.wamid)):
+        row: dict[str, Any] = {
+            "team": it.team_id,
+            "of": it.wamid,
+            "new_type": it.data_type,
+            "new_body": it.content,
+        }
+        row |= {"new_text": it.text, "new_attachments": attachments_of(it.data_type, it.content)}
+        found = tx.first(COMPLETE, row)
+        if found is not None:
+            completed[it.team_id, it.wamid] = str(found.id)
+    return completed
 
 
 def _row(
@@ -178,6 +210,7 @@ def _row(
         "status": Status.DELIVERED if inbound else Status.SENT,
         "error": it.error,
         "context": it.context if inbound else it.context or None,
+        "target_wamid": it.target,
         "second": sort_second(it.at),
         "at": it.at,
         "created_at": at,

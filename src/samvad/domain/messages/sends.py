@@ -210,6 +210,7 @@ def _row(
         "source": order.source,
         "user_id": order.user_id,
         "in_reply_to": quoted.get((order.team_id, order.replies_to_wamid or "")),
+        "target_wamid": order.replies_to_wamid,
         "second": sort_second(order.at),
         "at": order.at,
         "created_at": order.at,

@@ -105,7 +105,7 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
         moved = message.after(news)
         if moved is not message:
             after[message_id] = moved
-            if not message.heard(news.status):
+            if not message.heard(news.status) and not news.imported:
                 steps.append(telling.Step(moved.id, news))
     if parked:
         tx.execute(PARK, parked)

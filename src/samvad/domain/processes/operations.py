@@ -35,3 +35,10 @@ async def open_leads(res: Resources, job: Job) -> None:
         record(tx, [Event(job.team_id, "process.created", process_id) for _, process_id in leads], at=now)
 
     await res.db.team(job.team_id).write(unit)
+
+
+async def follow_merge(res: Resources, job: Job) -> None:
+    """The job behind two contacts that proved to be one: the processes of the one that is gone are the other's."""
+    await res.db.team(job.team_id).write(
+        queries.move_processes, gone=job.args["gone"], kept=job.args["kept"], at=res.clock()
+    )

@@ -28,3 +28,10 @@ def add_processes(tx: Tx, procedure_id: str, leads: Sequence[tuple[str, str]], *
                 for contact_id, process_id in leads
             ],
         )
+
+
+def move_processes(tx: Tx, *, gone: str, kept: str, at: int) -> None:
+    """Give one contact's processes to another."""
+    tx.execute(
+        tx.update(processes).where(processes.c.contact_id == gone).values(contact_id=kept, updated_at=at)
+    )

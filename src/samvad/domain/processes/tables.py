@@ -24,6 +24,7 @@ processes = Table(
     Column("contact_id", Text, nullable=False),
     Column("created_at", Millis, nullable=False),
     Column("updated_at", Millis, nullable=False),
-    UniqueConstraint("procedure_id", "contact_id"),
 )
+# Not unique: two people who prove to be one may each have had a lead, and neither is lost.
+Index("ix_process_contact_id", processes.c.contact_id)
 Index("ix_process_team_id", processes.c.team_id, processes.c.id)
