@@ -16,6 +16,7 @@ from samvad.domain.processes import operations as processes
 from samvad.domain.templates import jobs as templates
 from samvad.domain.waba import jobs as waba_jobs
 from samvad.domain.waba.directory import Directory
+from samvad.domain.webhooks import operations as webhooks
 from samvad.domain.webhooks.dispatch import Dispatcher
 from samvad.domain.webhooks.model import BACK_OFF_MS, DAY_MS, Rules
 from samvad.ingress import endpoint as ingress
@@ -136,6 +137,11 @@ class App:
         for row in await self.db.read(sends.unanswered_oldest_first, before=before, limit=NAMED_AT_ONCE):
             log.warning("send.ambiguous", message=row.id, team=row.team_id, to=row.peer, at=row.at)
 
+    async def forget_webhooks(self) -> None:
+        """Keep the log of webhooks to its time."""
+        keep_ms = round(self.settings.webhook_keep_days * DAY_MS)
+        await webhooks.forget_old(self.db, before=self.res.clock() - keep_ms)
+
     def _handlers(self) -> dict[str, Handler]:
         async def open_leads(job: Job) -> None:
             await processes.open_leads(self.res, job)
@@ -187,6 +193,7 @@ class App:
             ),
             Recurring("sends.name_unanswered", 300.0, self.name_unanswered),
             *([Recurring("templates.poll", 60.0, poll.run)] if self.settings.template_poll_s > 0 else []),
+            Recurring("webhooks.forget_old", 3600.0, self.forget_webhooks),
         ]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

@@ -13,6 +13,7 @@ from tests.api.asking import (
     CONNECT_TOKEN,
     DELIVERIES,
     DISCONNECT,
+    ENDPOINTS,
     LIST,
     NUMBERS,
     second_team,
@@ -68,7 +69,9 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         ("POST", DISCONNECT, {"json": {"pluginId": ada.plugin_id, "wabaId": ada.waba_id}}),
         ("POST", DISCONNECT, {"json": {"pluginId": babbage.plugin_id, "wabaId": ada.waba_id}}),
         ("GET", f"{DELIVERIES}/{delivery['id']}", {}),
+        ("GET", f"{DELIVERIES}/{delivery['id']}/body", {}),
         ("POST", f"{DELIVERIES}/{delivery['id']}/replay", {}),
+        *(("POST", f"{ENDPOINTS}/{delivery['endpoint']}/{how}", {}) for how in ("pause", "resume", "test")),
     ]
     lists = {
         NUMBERS: [babbage.phone_number_id],
@@ -89,6 +92,8 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
     asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries", "list_chats", "list_plugins"}
     asked |= {"list_events"}
     asked |= {"show_settings", "change_settings"}  # a team's own, which name nothing
+    asked |= {f"{what}_webhook_secret" for what in ("show", "rotate", "activate")}
+    asked |= {"list_webhook_endpoints", "replay_webhook_deliveries"}
 
     async with client:
         for method, path, body in refused:
@@ -102,6 +107,10 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         for path, ids in lists.items():
             assert [it["id"] for it in await _data(client, path)] == ids
         assert await product.listed(client=client) == []
+        everything = {"state": "DELIVERED", "plugin": ada.plugin_id}
+        replayed = await client.post(f"{DELIVERIES}/replay", json=everything)
+        assert replayed.json()["_data"] == {"count": 0}
+        assert await _data(client, ENDPOINTS) == []
         assert (await client.post("/v1/ext/chat", json={})).json()["_data"] == []
         assert await _data(client, f"/v1/samvad/event?subject={delivery['id']}") == []
         assert await _data(client, "/v1/samvad/event?name=message.") == []

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from samvad.api import chats, contract, health, media, messages, numbers, plugins, samvad, templates
+from samvad.api import chats, contract, health, media, messages, numbers, plugins, samvad, templates, webhooks
 from samvad.api.call import Call, Endpoint, Served, Services
 from samvad.asgi.errors import refusal
 from samvad.asgi.replies import Reply
@@ -93,11 +93,20 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("GET", "/v1/samvad/template/{templateId}", templates.show_template, "required"),
     ("POST", "/v1/samvad/template/{templateId}/render", templates.render_template, "required"),
     ("GET", "/v1/samvad/event", samvad.list_events, "required"),
-    ("GET", "/v1/samvad/webhook-delivery", samvad.list_webhook_deliveries, "required"),
-    ("GET", "/v1/samvad/webhook-delivery/{deliveryId}", samvad.show_webhook_delivery, "required"),
-    ("POST", "/v1/samvad/webhook-delivery/{deliveryId}/replay", samvad.replay_webhook_delivery, "required"),
     ("GET", "/v1/samvad/media", media.list_media, "required"),
     ("POST", "/v1/samvad/media/{whatsappMediaId}/fetch", media.fetch_media, "required"),
+    ("GET", "/v1/samvad/webhook-delivery", webhooks.list_webhook_deliveries, "required"),
+    ("POST", "/v1/samvad/webhook-delivery/replay", webhooks.replay_webhook_deliveries, "required"),
+    ("GET", "/v1/samvad/webhook-delivery/{deliveryId}", webhooks.show_webhook_delivery, "required"),
+    ("GET", "/v1/samvad/webhook-delivery/{deliveryId}/body", webhooks.show_webhook_delivery_body, "required"),
+    ("POST", "/v1/samvad/webhook-delivery/{deliveryId}/replay", webhooks.replay_webhook_delivery, "required"),
+    ("GET", "/v1/samvad/webhook-endpoint", webhooks.list_webhook_endpoints, "required"),
+    ("POST", "/v1/samvad/webhook-endpoint/{endpointId}/pause", webhooks.pause_webhook_endpoint, "required"),
+    ("POST", "/v1/samvad/webhook-endpoint/{endpointId}/resume", webhooks.resume_webhook_endpoint, "required"),
+    ("POST", "/v1/samvad/webhook-endpoint/{endpointId}/test", webhooks.test_webhook_endpoint, "required"),
+    ("GET", "/v1/samvad/webhook-secret", webhooks.show_webhook_secret, "required"),
+    ("POST", "/v1/samvad/webhook-secret/rotate", webhooks.rotate_webhook_secret, "required"),
+    ("POST", "/v1/samvad/webhook-secret/activate", webhooks.activate_webhook_secret, "required"),
     ("GET", "/openapi.json", contract.show_contract, "none"),
 )
 

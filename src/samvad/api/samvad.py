@@ -1,12 +1,11 @@
 """What is ours and has no counterpart at ChakraHQ: the test chat, and the log of webhook deliveries."""
 
 from samvad.api import wire
-from samvad.api.call import DEFAULT_PAGE, LONGEST_PAGE, Call, Fields, numbers_of, page_of
+from samvad.api.call import DEFAULT_PAGE, LONGEST_PAGE, Call, Fields
 from samvad.asgi.replies import Reply, data
 from samvad.domain.doctor import operations as doctor
 from samvad.domain.events import operations as events
 from samvad.domain.messages import test_chat
-from samvad.domain.webhooks import operations as webhooks
 from samvad.kit import phones
 from samvad.kit.errors import BadRequest
 
@@ -61,25 +60,6 @@ async def list_events(call: Call) -> Reply:
         before=before,
     )
     return data([wire.event(row) for row in page], _meta={"hasMore": more})
-
-
-async def list_webhook_deliveries(call: Call) -> Reply:
-    query = numbers_of(call.query())
-    fields = Fields(query)
-    limit, skip = page_of(query, fields)
-    fields.done()
-    page, attempts, more = await webhooks.list_deliveries(call.ctx, limit=limit, skip=skip)
-    return data([wire.delivery(row, attempts.get(row.id, [])) for row in page], _meta={"hasMore": more})
-
-
-async def show_webhook_delivery(call: Call) -> Reply:
-    row, attempts = await webhooks.get_delivery(call.ctx, call.path["deliveryId"])
-    return data(wire.delivery_with_attempts(row, attempts))
-
-
-async def replay_webhook_delivery(call: Call) -> Reply:
-    row, attempts = await webhooks.replay(call.ctx, call.path["deliveryId"])
-    return data(wire.delivery(row, attempts))
 
 
 async def show_doctor(call: Call) -> Reply:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from samvad.domain.accounts.model import WebhookSecrets
 from samvad.domain.chats.model import Chat
 from samvad.domain.doctor.model import Finding
 from samvad.domain.media.model import MediaFile, is_media_id
@@ -11,6 +12,7 @@ from samvad.domain.templates.knowledge import Known
 from samvad.domain.templates.variables import Variable, wanted
 from samvad.domain.waba.model import PluginConfig
 from samvad.domain.waba.plugins import Shown
+from samvad.domain.webhooks.model import standard_secret
 from samvad.whatsapp.cloud_api import DEFAULT_VERSION
 
 DELIVERY_STATUS = {
@@ -274,8 +276,12 @@ def delivery(row: Any, attempts: Sequence[Any]) -> dict[str, Any]:
     return {
         "id": row.id,
         "plugin": row.plugin_id,
+        "endpoint": row.endpoint_id,
         "url": row.url,
         "format": FORMATS[row.format],
+        "event": row.event,
+        "phone": row.peer if row.peer and row.peer.isdigit() else None,
+        "externalId": row.wamid,
         "state": row.state,
         "attemptCount": len(attempts),
         "nextAttemptAt": row.next_attempt_at if row.state == "PENDING" else None,
@@ -293,10 +299,46 @@ def delivery_with_attempts(row: Any, attempts: Sequence[Any]) -> dict[str, Any]:
                 "status": it.status,
                 "error": _attempt_error(it),
                 "durationMs": it.duration_ms,
+                "url": it.url,
+                "requestHeaders": it.request_headers,
+                "responseHeaders": it.response_headers,
                 "responseBody": it.response_body,
             }
             for it in attempts
         ]
+    }
+
+
+def endpoint(row: Any, waiting: int, due_at: int | None) -> dict[str, Any]:
+    next_at = max(due_at, row.rests_until_at or 0) if due_at is not None else None
+    return {
+        "id": row.id,
+        "plugin": row.plugin_id,
+        "url": row.url,
+        "format": FORMATS[row.format],
+        "state": "OFF" if not row.is_active else "PAUSED" if row.paused_at is not None else "ACTIVE",
+        "pausedReason": row.paused_why,
+        "pausedAt": row.paused_at,
+        "failures": row.failures,
+        "failingSince": row.failing_since_at,
+        "lastDeliveredAt": row.delivered_at,
+        "pendingCount": waiting,
+        "nextAttemptAt": None if row.paused_why == "HAND" else next_at,
+        "events": row.events,
+    }
+
+
+def webhook_secret(it: WebhookSecrets) -> dict[str, Any]:
+    upcoming = it.upcoming
+    return {
+        "secret": it.current,
+        "standardSecret": standard_secret(it.current),
+        "upcoming": upcoming
+        and {
+            "secret": upcoming,
+            "standardSecret": standard_secret(upcoming),
+            "takesOverAt": it.takes_over_at,
+        },
     }
 
 

@@ -15,3 +15,9 @@ def new_id() -> str:
 def is_id(value: str) -> bool:
     """Whether this could be one of our ids, so that a stranger's text never reaches a query as one."""
     return _shape.fullmatch(value) is not None
+
+
+def oldest_id(at: int) -> str:
+    """The least id that could be made at this moment (epoch milliseconds): all older ones sort before it."""
+    word = f"{max(at, 0):012x}"
+    return f"{word[:8]}-{word[8:]}-7000-8000-000000000000"

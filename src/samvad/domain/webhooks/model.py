@@ -95,6 +95,20 @@ class Pending(NamedTuple):
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which deliveries of a team; what is None says nothing. `to_at` and `from_at` are of their making."""
+
+    state: str | None = None
+    plugin_id: str | None = None
+    format: str | None = None
+    event: str | None = None
+    peer: str | None = None
+    wamid: str | None = None
+    from_at: int | None = None
+    to_at: int | None = None
+
+
 class About(NamedTuple):
     """What a body is about, as its deliveries are ordered and found."""
 

@@ -1,13 +1,14 @@
 """Endpoints, deliveries and attempts in the database."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam
+from sqlalchemy import Row, bindparam, func
 
-from samvad.domain.webhooks.model import About
-from samvad.domain.webhooks.tables import attempts, deliveries, endpoints
-from samvad.kit.ids import new_id
+from samvad.domain.webhooks.model import ID_HEADER, About, Attempt, Which
+from samvad.domain.webhooks.tables import attempts, deliveries, endpoints, webhook_events
+from samvad.kit.ids import new_id, oldest_id
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
@@ -121,9 +122,9 @@ def delivery_row(
     }
 
 
-def newest_first(tx: Tx, *, limit: int, skip: int) -> Sequence[Row[Any]]:
+def newest_first(tx: Tx, which: Which, *, limit: int, skip: int) -> Sequence[Row[Any]]:
     """Deliveries of this team, each with its endpoint's plugin, URL and format."""
-    return tx.all(_with_endpoint(tx).order_by(deliveries.c.id.desc()).limit(limit).offset(skip))
+    return tx.all(_those(tx, which).order_by(deliveries.c.id.desc()).limit(limit).offset(skip))
 
 
 def find(tx: Tx, delivery_id: str) -> Row[Any] | None:
@@ -136,10 +137,110 @@ def attempts_of(tx: Tx, delivery_ids: Collection[str]) -> Sequence[Row[Any]]:
     return tx.all(query, {"ids": delivery_ids})
 
 
-def again(tx: Tx, delivery_id: str, *, at: int) -> None:
+def again(tx: Tx, delivery_ids: Collection[str], *, at: int) -> None:
     """Deliver once more, whatever became of it before."""
-    one = tx.update(deliveries).where(deliveries.c.id == delivery_id)
-    tx.execute(one.values(state="PENDING", attempts=0, next_attempt_at=at, holds=False, updated_at=at))
+    these = tx.update(deliveries).where(among(deliveries.c.id, "ids"))
+    fresh = these.values(state="PENDING", attempts=0, next_attempt_at=at, holds=False, updated_at=at)
+    tx.execute(fresh, {"ids": delivery_ids})
+
+
+def again_oldest_first(tx: Tx, which: Which, *, after: str, limit: int, at: int) -> list[str]:
+    """Deliver a chunk of these once more, past the delivery `after`; returns their ids."""
+    active = _those(tx, which).where(endpoints.c.is_active, deliveries.c.id > after)
+    found = [row.id for row in tx.all(active.order_by(deliveries.c.id).limit(limit))]
+    if found:
+        again(tx, found, at=at)
+    return found
+
+
+def endpoints_oldest_first(tx: Tx) -> Sequence[Row[Any]]:
+    return tx.all(tx.select(endpoints).order_by(endpoints.c.created_at, endpoints.c.id))
+
+
+def find_endpoint(tx: Tx, endpoint_id: str) -> Row[Any] | None:
+    return tx.first(tx.select(endpoints).where(endpoints.c.id == endpoint_id))
+
+
+def set_endpoint_fields(tx: Tx, endpoint_id: str, **changes: Any) -> None:
+    tx.execute(tx.update(endpoints).where(endpoints.c.id == endpoint_id).values(**changes))
+
+
+def waiting(tx: Tx, endpoint_id: str, *, most: int) -> tuple[int, int | None]:
+    """How many deliveries wait for an endpoint, `most` of them counted, and when the earliest of those is due."""
+    some = (
+        tx.select(deliveries, deliveries.c.next_attempt_at)
+        .where(deliveries.c.endpoint_id == endpoint_id, deliveries.c.state == "PENDING")
+        .limit(most)
+        .subquery()
+    )
+    row: Any = tx.first(every_team.select(func.count(), func.min(some.c.next_attempt_at)))
+    return (int(row[0]), row[1]) if row else (0, None)
+
+
+def add_done(tx: Tx, endpoint: Row[Any], about: About, body: bytes, attempt: Attempt, *, at: int) -> str:
+    """Write down an event that was delivered, or not, already; returns the delivery's id."""
+    event_id = new_id()
+    event = {"id": event_id, "plugin_id": endpoint.plugin_id, "name": about.event, "body": body}
+    tx.execute(tx.insert(webhook_events), {**event, "message_id": None, "created_at": at})
+    row = delivery_row(endpoint.team_id, endpoint.id, about, webhook_event_id=event_id, at=at)
+    row |= {"id": attempt.request_headers[ID_HEADER], "attempts": 1}
+    tx.execute(tx.insert(deliveries), row | {"state": "DELIVERED" if attempt.delivered else "EXHAUSTED"})
+    tx.execute(tx.insert(attempts), {"delivery_id": row["id"], **asdict(attempt)})
+    return str(row["id"])
+
+
+def forget_oldest(tx: Tx, *, before: int, limit: int) -> int:
+    """Drop a chunk of what came to its end before then, with its attempts and its own events; over all teams.
+
+    What is forgotten is not delivered anew when its inbound event is folded again. Returns how many.
+    """
+    old = tx.all(OLD, {"floor": oldest_id(before), "before": before, "limit": limit})
+    if old:
+        ids = [row.id for row in old]
+        tx.execute(FORGET_ATTEMPTS, {"ids": ids})
+        tx.execute(FORGET_EVENTS, {"ids": [row.webhook_event_id for row in old if row.webhook_event_id]})
+        tx.execute(FORGET, {"ids": ids})
+        tx.execute(HEARS_FROM, {"moment": before})
+    return len(old)
+
+
+OLD = (
+    every_team.select(deliveries.c.id, deliveries.c.webhook_event_id)
+    .where(
+        deliveries.c.id < bindparam("floor"),  # ids ascend with time: the key finds them
+        deliveries.c.state != "PENDING",
+        deliveries.c.updated_at < bindparam("before"),
+    )
+    .order_by(deliveries.c.id)
+    .limit(bindparam("limit"))
+)
+FORGET_ATTEMPTS = every_team.delete(attempts).where(among(attempts.c.delivery_id, "ids"))
+FORGET_EVENTS = every_team.delete(webhook_events).where(among(webhook_events.c.id, "ids"))
+FORGET = every_team.delete(deliveries).where(among(deliveries.c.id, "ids"))
+HEARS_FROM = (
+    every_team.update(endpoints)
+    .where(endpoints.c.hears_from_at < bindparam("moment"))
+    .values(hears_from_at=bindparam("moment"))
+)
+
+
+def _those(tx: Tx, which: Which) -> Any:
+    query = _with_endpoint(tx)
+    for column, wanted in (
+        (deliveries.c.state, which.state),
+        (endpoints.c.plugin_id, which.plugin_id),
+        (endpoints.c.format, which.format),
+        (deliveries.c.event, which.event),
+        (deliveries.c.peer, which.peer),
+        (deliveries.c.wamid, which.wamid),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if which.from_at is not None:
+        query = query.where(deliveries.c.created_at >= which.from_at)
+    if which.to_at is not None:
+        query = query.where(deliveries.c.created_at < which.to_at)
+    return query
 
 
 def _with_endpoint(tx: Tx) -> Any:
