@@ -1,5 +1,9 @@
 """webhooks in two formats, in order per chat, with pauses, leases and rotating secrets"""
 
+import json
+import time
+import uuid
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -36,6 +40,8 @@ def upgrade() -> None:
         batch_op.alter_column("events", server_default=None)
         batch_op.alter_column("hears_from_at", server_default=None)
 
+    _serve_what_was_configured()
+
     # What waits goes on in one line, as it did: `messages` is what nearly all of it is.
     with op.batch_alter_table("webhook_delivery", schema=None) as batch_op:
         batch_op.alter_column("inbound_event_id", existing_type=sa.BigInteger(), nullable=True)
@@ -65,3 +71,35 @@ def upgrade() -> None:
     with op.batch_alter_table("team", schema=None) as batch_op:
         batch_op.add_column(sa.Column("next_webhook_secret_sealed", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("next_webhook_secret_at", sa.BigInteger(), nullable=True))
+
+
+def _serve_what_was_configured() -> None:
+    """Switches and addresses that could be set before, and had no effect yet."""
+    db, now = op.get_bind(), time.time_ns() // 1_000_000
+    for plugin_id, team_id, stored in db.execute(sa.text("SELECT id, team_id, config FROM plugin")).all():
+        config = json.loads(stored)
+        extra = [
+            event
+            for event, switch in (
+                ("smb_message_echoes", "enableMessageEchoesForPassThroughWebhook"),
+                ("chakra_send_template", "enableSendMessageTemplateEventForPassThroughWebhook"),
+            )
+            if config.get(switch)
+        ]
+        if extra:
+            wants = sa.text(
+                "UPDATE endpoint SET events = :events WHERE plugin_id = :plugin AND format = 'meta'"
+            )
+            db.execute(wants, {"events": json.dumps(extra), "plugin": plugin_id})
+        if config.get("enableChakraWebhook") and config.get("chakraWebhookUrl"):
+            events = sorted(config.get("whichChakraWebhookEventsToSend") or [])
+            row = {"id": str(uuid.uuid4()), "team": team_id, "plugin": plugin_id, "at": now}
+            row |= {"url": config["chakraWebhookUrl"], "events": json.dumps(events), "yes": True}
+            db.execute(
+                sa.text(
+                    "INSERT INTO endpoint (id, team_id, plugin_id, format, url, events, is_active, hears_from_at, "
+                    "failures, created_at, updated_at) "
+                    "VALUES (:id, :team, :plugin, 'chakra', :url, :events, :yes, :at, 0, :at, :at)"
+                ),
+                row,
+            )
