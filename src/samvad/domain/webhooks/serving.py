@@ -13,7 +13,7 @@ from samvad.domain.webhooks.tables import attempts, deliveries, endpoints, webho
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
-LEASE_MS = 60_000  # renewed while it is held; a process that dies keeps an endpoint waiting this long
+LEASE_MS = 5_000  # renewed while it is held; after a process died, its endpoints wait this long
 
 
 class Tried(NamedTuple):
