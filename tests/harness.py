@@ -144,7 +144,11 @@ class Later:
 
 def settings_for(database_url: str, folder: Path, **given: Any) -> Settings:
     return from_environment(
-        {"SAMVAD_WEBHOOK_BACK_OFF_S": QUICK_BACK_OFF, "SAMVAD_ALLOW_PRIVATE_WEBHOOKS": "1"},
+        {
+            "SAMVAD_WEBHOOK_BACK_OFF_S": QUICK_BACK_OFF,
+            "SAMVAD_ALLOW_PRIVATE_WEBHOOKS": "1",
+            "SAMVAD_SEND_PATIENCE_S": "0",
+        },
         data_dir=folder,
         database_url=database_url,
         secret_key=SEALING_KEY,

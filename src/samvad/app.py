@@ -65,6 +65,7 @@ class App:
             inbound=Lane(self.db, inbound.keep),
             public_url=settings.public_url,
             allow_private_webhooks=settings.allow_private_webhooks,
+            send_patience_s=settings.send_patience_s,
         )
         self.directory = Directory(self.res)
         self.folder = Folder(self.res)
@@ -77,7 +78,7 @@ class App:
             for _ in range(MEDIA_AT_ONCE)
         ]
         self._ingress = ingress.Ingress(self.res, self.directory)
-        self._api = Api(services(self.res, self.directory))
+        self._api = Api(services(self.res, self.directory, rate_limit=settings.rate_limit))
         self._docs = docs.Docs()
         self._connect = connect.Connecting(
             self.res,

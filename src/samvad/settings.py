@@ -58,6 +58,12 @@ class Settings:
     template_poll_s: float = 6 * 3600
     """How often each account's templates are read from Meta though no webhook asked for it; 0 for never."""
 
+    send_patience_s: float = 5.0
+    """How long a send that Meta turns away for being too fast is tried again before the caller hears of it."""
+
+    rate_limit: float = 0.0
+    """Requests a second that one key may make, with a burst of as many; 0 is no limit. A key may have its own."""
+
     log_format: str = "json"
     """`json`, or `console` for a person."""
 
@@ -87,11 +93,13 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         allow_private_webhooks=said.get("allow_private_webhooks", "").lower() in ("1", "true", "yes", "on"),
         webhook_back_off_ms=_seconds(said.get("webhook_back_off_s", "")),
         webhook_at_once=round(_number(said, "webhook_at_once", 8, least=1)),
-        webhook_pause_after_days=_number(said, "webhook_pause_after_days", 3.0, least=0),
-        webhook_keep_days=_number(said, "webhook_keep_days", 30.0, least=0),
+        webhook_pause_after_days=_number(said, "webhook_pause_after_days", 3.0),
+        webhook_keep_days=_number(said, "webhook_keep_days", 30.0),
         connect_frame_ancestors=_sites(said.get("connect_frame_ancestors", "*")),
         upstream_timeout_s=_number(said, "upstream_timeout_s", 30.0),
         template_poll_s=_number(said, "template_poll_s", 6 * 3600),
+        send_patience_s=_number(said, "send_patience_s", 5.0),
+        rate_limit=_number(said, "rate_limit", 0.0),
         log_format=said.get("log_format", "json"),
         backup_dir=Path(said["backup_dir"]).absolute() if said.get("backup_dir") else None,
         backup_max_age_h=_number(said, "backup_max_age_h", 48.0),
@@ -113,6 +121,8 @@ _READ = (
     "connect_frame_ancestors",
     "upstream_timeout_s",
     "template_poll_s",
+    "send_patience_s",
+    "rate_limit",
     "log_format",
     "backup_dir",
     "backup_max_age_h",
@@ -144,13 +154,13 @@ def _sites(words: str) -> str:
     return words
 
 
-def _number(said: Mapping[str, str], name: str, default: float, *, least: float | None = None) -> float:
+def _number(said: Mapping[str, str], name: str, default: float, *, least: float = 0.0) -> float:
     try:
         number = float(said.get(name, default))
     except ValueError:
         raise BadRequest(f"SAMVAD_{name.upper()} must be a number; got {said[name]!r:.40}.") from None
-    if least is not None and not number >= least:
-        raise BadRequest(f"SAMVAD_{name.upper()} must be at least {least}; got {said[name]!r:.40}.")
+    if not least <= number < float("inf"):
+        raise BadRequest(f"SAMVAD_{name.upper()} must be at least {least:g}; got {said[name]!r:.40}.")
     return number
 
 

@@ -197,22 +197,20 @@ async def test_names_and_paths_that_lead_nowhere_are_404_and_other_methods_405(p
         "/v1/health/",
         "/v1//health",
         "/V1/health",
-        "/docs/x",
         "/v1/messages",
         f"{hot}/",
-        f"{hot}/x",
+        f"{hot}/x/y",
     ):
         for method in ("GET", "POST", "DELETE"):
             assert "No such path" in sentence(await product.api.request(method, path), 404), path
     # What ChakraHQ has not, or we have not yet, is not here either.
-    for path in (f"/v1/whatsapp/v24.0/{product.team.phone_number_id}/media", product.plugin("messages")):
-        assert "No such path" in sentence(await product.api.post(path, json={}), 404)
+    assert "No such path" in sentence(await product.api.post(product.plugin("messages"), json={}), 404)
 
     for operation in police.contract().operations:
         path = operation.template.replace("{", "").replace("}", "")
         offered = {it.method for it in police.contract().operations if it.template == operation.template}
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - offered:
-            if method == "GET" and police.contract().find("GET", path):
+            if police.contract().find(method, path):
                 continue  # a variable of another operation takes this path
             reply = await product.api.request(method, path)
             # Meta's own address tells nobody whether a plugin is there.

@@ -23,6 +23,7 @@ from tests.api.asking import (
 from tests.contract import police
 from tests.harness import BUSINESS, OTHER_BUSINESS, PERSON, Product, Receiver, until
 
+TEMPLATES = "/v1/samvad/template"
 HI = {"messaging_product": "whatsapp", "to": PERSON, "type": "text", "text": {"body": "hi"}}
 
 
@@ -38,6 +39,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         product.plugin("upload-public-media"), files={"file": ("a.txt", b"Ada's")}
     )
     (delivery, *_) = await until(lambda: _data(product.api, DELIVERIES))
+    theirs_at_meta = (await until(lambda: _data(product.api, TEMPLATES)))[0]["id"]
     template = {"whatsappPhoneNumberId": ada.phone_number_id, "templateName": "hello_world"}
     theirs = {"whatsappPhoneNumberId": babbage.phone_number_id, "templateName": "hello_world"}
 
@@ -57,6 +59,10 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         ("GET", f"{NUMBERS}/{ada.phone_number_id}", {}),
         ("GET", f"{ACCOUNTS}?pluginId={ada.plugin_id}", {}),
         ("GET", product.plugin("config"), {}),
+        ("GET", f"/v1/samvad/template/{theirs_at_meta}", {}),
+        ("POST", f"/v1/samvad/template/{theirs_at_meta}/render", {"json": {}}),
+        ("POST", "/v1/samvad/template/sync", {"json": {"wabaId": ada.waba_id}}),
+        ("GET", f"/v1/samvad/doctor?plugin={ada.plugin_id}", {}),
         ("POST", product.plugin("update-config"), {"json": {"passThroughWebhookUrl": None}}),
         ("POST", writing_to(ada.phone_number_id), {"json": {"from": PERSON, "text": "hi"}}),
         ("POST", f"/v1/ext/chat/{chat}/message", {"json": {}}),
@@ -79,7 +85,9 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         DELIVERIES: [],
         "/plugin": [babbage.plugin_id],
     }
-    everyones = {
+    elsewhere = ("graph_", "show_media", "fetch_media", "list_media")  # test_graph.py, test_whatsapp_media.py
+    told = {it.id for it in police.contract().operations if it.id.startswith(elsewhere)}
+    everyones = told | {
         "health",
         "show_public_media",
         "show_contract",
@@ -90,7 +98,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         "connect_by_page",
     }
     asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries", "list_chats", "list_plugins"}
-    asked |= {"list_events"}
+    asked |= {"list_events", "list_templates"}
     asked |= {"show_settings", "change_settings"}  # a team's own, which name nothing
     asked |= {f"{what}_webhook_secret" for what in ("show", "rotate", "activate")}
     asked |= {"list_webhook_endpoints", "replay_webhook_deliveries"}
@@ -112,6 +120,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         assert replayed.json()["_data"] == {"count": 0}
         assert await _data(client, ENDPOINTS) == []
         assert (await client.post("/v1/ext/chat", json={})).json()["_data"] == []
+        assert {it["wabaId"] for it in await _data(client, TEMPLATES)} <= {babbage.waba_id}
         assert await _data(client, f"/v1/samvad/event?subject={delivery['id']}") == []
         assert await _data(client, "/v1/samvad/event?name=message.") == []
         assert (await client.get(upload.json()["_data"]["publicMediaUrl"])).content == b"Ada's"

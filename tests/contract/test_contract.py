@@ -516,3 +516,9 @@ def _seed_sample() -> dict[str, Any]:
     # The page has a comma too many after the last message.
     parsed: dict[str, Any] = json.loads(re.sub(r",(\s*[\]}])", r"\1", sample))
     return parsed
+
+
+def test_whatever_needs_a_key_may_answer_that_it_is_wrong_or_used_too_often() -> None:
+    for it in police.contract().operations:
+        if it.needs_key:
+            assert {"401", "429"} <= it.replies.keys(), it.id

@@ -181,7 +181,7 @@ async def test_a_trouble_of_metas_own_is_a_refusal_that_may_have_been_delivered(
 
     assert isinstance(outcome, Refused)
     assert outcome.refusal.ambiguous
-    assert not outcome.refusal.safe_to_repeat
+    assert not outcome.refusal.may_be_repeated
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,13 @@ def test_the_code_says_what_a_sender_can_do(code, kind):
     assert refused({"message": "no", "code": code}).kind is kind
 
 
-def test_only_a_throttle_may_be_repeated_and_only_metas_own_troubles_are_ambiguous():
+def test_what_waiting_helps_may_be_repeated_unless_it_may_have_acted():
     by_code = {code: errors.from_error({"code": code}, status=500) for code in range(-2, 140_000)}
+    may_be_repeated = {code for code, refusal in by_code.items() if refusal.may_be_repeated}
 
-    assert {code for code, refusal in by_code.items() if refusal.safe_to_repeat} == {4, 80007, 130429, 131056}
+    assert {4, 80007, 130429, 131056, 131057} <= may_be_repeated
+    assert all(by_code[it].kind in (Kind.RETRY_AFTER, Kind.BACK_OFF) for it in may_be_repeated)
+    assert may_be_repeated & {1, 2, 131000, 131016} == set()
     assert {code for code, refusal in by_code.items() if refusal.ambiguous} == {1, 2, 131000, 131016}
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from samvad.api.limits import Limits
 from samvad.asgi.bodies import header, read_body
 from samvad.asgi.errors import error_reply
 from samvad.asgi.forms import read_form
@@ -41,13 +42,14 @@ class Services:
     res: Resources
     directory: Directory
     principals: Remembered[str, Principal]
+    limits: Limits
 
 
-def services(res: Resources, directory: Directory) -> Services:
+def services(res: Resources, directory: Directory, *, rate_limit: float = 0.0) -> Services:
     async def ask(token: str) -> Principal:
         return await accounts.authenticate(res, token)
 
-    return Services(res, directory, Remembered(ask))
+    return Services(res, directory, Remembered(ask), Limits(rate_limit))
 
 
 @dataclass(slots=True)
@@ -69,6 +71,12 @@ class Call:
         assert self.principal is not None, "an endpoint without a key has no team"
         who = self.principal
         return Context(who.team_id, who.user_id, who.key_id, who.role_type, self.res)
+
+    @property
+    def method(self) -> str:
+        """What is asked; HEAD is a GET whose reader looks at the headers only."""
+        method: str = self.scope["method"]
+        return "GET" if method == "HEAD" else method
 
     def header(self, name: bytes) -> str | None:
         return header(self.scope, name)
@@ -148,7 +156,9 @@ class Served:
         scheme, _, token = (given or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthorized("Unauthorized")
-        return await self._services.principals(token.strip())
+        principal = await self._services.principals(token.strip())
+        self._services.limits.count(principal.key_id, principal.rate_limit)
+        return principal
 
 
 def numbers_of(query: Mapping[str, str]) -> dict[str, Any]:

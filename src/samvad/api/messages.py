@@ -14,16 +14,20 @@ SENT = {"success": True}
 
 async def send_message(call: Call) -> Reply:
     """Send a message in Meta's own words."""
-    path = call.path
-    version = path["whatsappApiVersion"]
+    return await send(call, call.path["whatsappPhoneNumberId"])
+
+
+async def send(call: Call, phone_number_id: str, *, edge: str = "messages") -> Reply:
+    """The same through every door: the plugin may be named in the path, or is the number's own."""
+    version = call.path["whatsappApiVersion"]
     if not is_version(version):
         raise BadRequest(f"The API version must look like v25.0; got {version!r:.40}.")
     payload = await call.json()
     sender = await call.services.directory.sender(
-        call.ctx.team_id, path["whatsappPhoneNumberId"], plugin_id=path["pluginId"]
+        call.ctx.team_id, phone_number_id, plugin_id=call.path.get("pluginId")
     )
     sent = await messages.send(
-        call.ctx, sender, payload, version=version, idempotency_key=call.idempotency_key()
+        call.ctx, sender, payload, version=version, edge=edge, idempotency_key=call.idempotency_key()
     )
     if sent is None:
         return data(SENT, success=True)

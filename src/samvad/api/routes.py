@@ -1,7 +1,6 @@
 """The JSON API as one ASGI application: its routes are exactly the operations of contract/openapi.yaml."""
 
 import re
-from dataclasses import replace
 from functools import partial
 
 from starlette.applications import Starlette
@@ -12,9 +11,21 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from samvad.api import chats, contract, health, media, messages, numbers, plugins, samvad, templates, webhooks
+from samvad.api import (
+    chats,
+    contract,
+    graph,
+    health,
+    media,
+    messages,
+    numbers,
+    plugins,
+    samvad,
+    templates,
+    webhooks,
+)
 from samvad.api.call import Call, Endpoint, Served, Services
-from samvad.asgi.errors import refusal
+from samvad.asgi.errors import not_allowed as method_not_allowed
 from samvad.asgi.replies import Reply
 from samvad.kit.errors import NotFound
 
@@ -22,6 +33,14 @@ EXT = "/v1/ext"
 PLUGIN = f"{EXT}/plugin/whatsapp/{{pluginId}}"
 SEND = f"{PLUGIN}/api/{{whatsappApiVersion}}/{{whatsappPhoneNumberId}}/messages"
 MEDIA = "/whatsapp/{whatsappApiVersion}/media"
+
+GRAPH_PREFIXES = (
+    f"{PLUGIN}/api/{{whatsappApiVersion}}",
+    f"{EXT}/plugin/whatsapp/api/{{whatsappApiVersion}}",
+    "/v1/whatsapp/{whatsappApiVersion}",
+    "/v2/whatsapp/{whatsappApiVersion}",
+)
+GRAPH_STEPS = ("{node}", "{node}/{edge}", "{node}/{edge}/{item}")
 
 OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("GET", "/v1/health", health.health, "optional"),
@@ -108,6 +127,13 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("POST", "/v1/samvad/webhook-secret/rotate", webhooks.rotate_webhook_secret, "required"),
     ("POST", "/v1/samvad/webhook-secret/activate", webhooks.activate_webhook_secret, "required"),
     ("GET", "/openapi.json", contract.show_contract, "none"),
+    # Last, since their paths are made of variables: whatever is not ours is Meta's.
+    *(
+        (method, f"{prefix}/{steps}", graph.pass_through, "required")
+        for prefix in GRAPH_PREFIXES
+        for steps in GRAPH_STEPS
+        for method in ("GET", "POST", "DELETE")
+    ),
 )
 
 _send_path = re.compile(
@@ -134,6 +160,10 @@ class Api:
 
 def _starlette(services: Services) -> ASGIApp:
     nowhere = Served(services, _nowhere)
+    routes = [
+        Route(path, Served(services, endpoint, key=key), methods=[method])
+        for method, path, endpoint, key in OPERATIONS
+    ]
 
     async def not_found(request: Request, _: Exception) -> Response:
         """A wrong key is a 401 on every path, also on one that does not exist."""
@@ -152,10 +182,7 @@ def _starlette(services: Services) -> ASGIApp:
         max_age=86400,
     )
     app = Starlette(
-        routes=[
-            Route(path, Served(services, endpoint, key=key), methods=[method])
-            for method, path, endpoint, key in OPERATIONS
-        ],
+        routes=routes,
         middleware=[cors],
         exception_handlers={404: not_found, 405: not_allowed},
     )
@@ -174,8 +201,9 @@ async def _nowhere(call: Call) -> Reply:
 
 
 async def _not_offered(call: Call, *, allow: str) -> Reply:
-    reply = refusal(405, f"{call.scope['method']} is not offered here; see /openapi.json for what is.")
-    return replace(reply, headers=(*reply.headers, (b"allow", allow.encode())))
+    return method_not_allowed(
+        f"{call.scope['method']} is not offered here; see /openapi.json for what is.", allow=allow
+    )
 
 
 class _Replying(Response):

@@ -1,16 +1,18 @@
 """Every failure in the one shape clients know, `_errors[0]` first."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from samvad.asgi.replies import Reply, json_reply
-from samvad.kit.errors import Refused, SamvadError, Unauthorized, Unavailable
+from samvad.kit.errors import Refused, SamvadError, TooMany, Unauthorized, Unavailable
 
 BAD_GATEWAY = 502
 TOO_MANY = 429
 READABLE_PAUSE = (b"access-control-expose-headers", b"retry-after")  # else a browser hides it from its page
-PAUSE_S = 1  # Meta names no pause; this is the shortest that can be told
+PAUSE_MS = 1_000  # where Meta names no pause; the shortest that can be told
 
 log = structlog.get_logger(__name__)
 
@@ -30,14 +32,28 @@ def _status(error: SamvadError) -> int:
     return BAD_GATEWAY if isinstance(error, Refused) and error.status >= 500 else error.status
 
 
+def retry_after(pause_ms: int) -> tuple[bytes, bytes]:
+    """The header, in whole seconds."""
+    return b"retry-after", str(max(1, math.ceil(pause_ms / 1000))).encode()
+
+
+def not_allowed(words: str, *, allow: str) -> Reply:
+    """A method that is not offered, and which are."""
+    reply = refusal(405, words)
+    return replace(reply, headers=(*reply.headers, (b"allow", allow.encode())))
+
+
 def refusal(status: int, *problems: str, error: SamvadError | None = None) -> Reply:
     body: dict[str, Any] = {"_data": [], "_errors": problems, "message": problems[0]}
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if isinstance(error, Refused):
         body["error"] = error.error
-    if status == TOO_MANY:  # some clients read the header, some these words
-        body["_errors"] = (*problems, f"Rate limit exceeded, retry after {PAUSE_S * 1000} ms")
-        headers = ((b"retry-after", str(PAUSE_S).encode()), READABLE_PAUSE)
+    if isinstance(error, TooMany):
+        headers = (retry_after(error.retry_after_ms), READABLE_PAUSE)
+    elif status == TOO_MANY:  # some clients read the header, some these words
+        pause_ms = (error.retry_after_ms if isinstance(error, Refused) else None) or PAUSE_MS
+        body["_errors"] = (*problems, f"Rate limit exceeded, retry after {pause_ms} ms")
+        headers = (retry_after(pause_ms), READABLE_PAUSE)
     if isinstance(error, Unavailable):
         headers = ((b"retry-after", str(error.retry_after_s).encode()), READABLE_PAUSE)
     if isinstance(error, Unauthorized):

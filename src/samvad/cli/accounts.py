@@ -137,6 +137,10 @@ def create_key(
     description: str | None = None,
     user: Annotated[str | None, typer.Option(help="The e-mail address of whom it acts as.")] = None,
     expires_in_days: Annotated[int | None, typer.Option(min=1, max=3650)] = None,
+    rate_limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Requests a second; 0 is no limit. Default: SAMVAD_RATE_LIMIT."),
+    ] = None,
     data: DataDir = None,
     team: Team = None,
 ) -> None:
@@ -155,6 +159,7 @@ def create_key(
             description=description,
             email=user,
             expires_at=expires_at,
+            rate_limit=rate_limit,
         )
         return made.token
 

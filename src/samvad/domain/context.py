@@ -42,6 +42,7 @@ class Resources:
     inbound: Lane[Any, Any]
     public_url: str
     allow_private_webhooks: bool
+    send_patience_s: float = 0.0
     downloads: Once[tuple[str, str], Any] = field(default_factory=Once)
     """Files of WhatsApp on their way to us, by team and media id."""
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from starlette.types import Receive, Scope, Send
 
 from samvad.asgi.bodies import header, read_body
-from samvad.asgi.errors import error_reply, refusal
+from samvad.asgi.errors import error_reply, not_allowed
 from samvad.asgi.replies import Reply, text
 from samvad.domain.context import Resources
 from samvad.domain.inbound.probe import PROBE, REFUSED_HEADER
@@ -63,7 +63,7 @@ class Ingress:
             return _received
         if scope["method"] == "GET":
             return _verified(scope, callback.verify_token)
-        return refusal(405, "Meta sends GET to verify this address and POST to deliver.")
+        return not_allowed("Meta sends GET to verify this address and POST to deliver.", allow="GET, POST")
 
     def _note_refused(self, plugin_id: str, body: bytes) -> None:
         """For the doctor. In memory: a stranger must not be able to make us write."""

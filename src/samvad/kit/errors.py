@@ -64,13 +64,27 @@ class TooLarge(SamvadError):
     status = 413
 
 
+class TooMany(SamvadError):
+    """Too many requests with one key; the caller may try again after `retry_after_ms`."""
+
+    status = 429
+
+    def __init__(self, *, retry_after_ms: int) -> None:
+        # Some clients read the header, some these very words.
+        super().__init__(f"Rate limit exceeded, retry after {retry_after_ms} ms")
+        self.retry_after_ms = retry_after_ms
+
+
 class Refused(SamvadError):
     """The Cloud API said no. `error` is Meta's own error object, forwarded untouched."""
 
-    def __init__(self, problem: str, *, status: int, error: dict[str, Any]) -> None:
+    def __init__(
+        self, problem: str, *, status: int, error: dict[str, Any], retry_after_ms: int | None = None
+    ) -> None:
         super().__init__(problem)
         self.status = status
         self.error = error
+        self.retry_after_ms = retry_after_ms
 
 
 class Ambiguous(SamvadError):

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.types import Receive, Scope, Send
 
 from samvad.asgi.bodies import read_body
-from samvad.asgi.errors import refusal
+from samvad.asgi.errors import not_allowed
 from samvad.asgi.replies import ANY_ORIGIN, Reply
 from samvad.domain.context import Resources
 from samvad.domain.waba import partner
@@ -66,7 +66,7 @@ class Connecting:
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         method, is_page = scope["method"], scope["path"] == PAGE
         if method not in ("GET", "HEAD") and not (is_page and method == "POST"):
-            return refusal(405, f"{method} is not offered here.")
+            return not_allowed(f"{method} is not offered here.", allow="GET, POST" if is_page else "GET")
         if not is_page:
             headers = ((b"content-type", b"text/javascript; charset=utf-8"), ANY_ORIGIN)
             return Reply(200, _sdk, (*headers, (b"cache-control", b"public, max-age=3600")))

@@ -12,7 +12,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from starlette.types import Receive, Scope, Send
 
-from samvad.asgi.errors import error_reply, refusal
+from samvad.asgi.errors import error_reply, not_allowed
 from samvad.asgi.replies import Reply
 from samvad.kit.errors import NotFound
 
@@ -61,7 +61,7 @@ class Docs:
 
 def _answer(method: str, path: str) -> Reply:
     if method not in ("GET", "HEAD"):
-        return refusal(405, "These are pages to read; ask with GET.")
+        return not_allowed("These are pages to read; ask with GET.", allow="GET")
     if path == PREFIX:
         return _page("API reference", '<div id="reference"></div>', script=True)
     if path.startswith(f"{PREFIX}/assets/") and (name := path.rpartition("/")[2]) in ASSETS:

@@ -17,7 +17,7 @@ Everything else (`get`, `post`, `delete`, and the named calls) returns Meta's an
 
 import hmac
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -28,10 +28,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from samvad.kit import errors as kit
 from samvad.whatsapp import errors
-from samvad.whatsapp.errors import Refusal
+from samvad.whatsapp.errors import NO_WAITS, Refusal, Waits
 
 Json = dict[str, Any]
 Params = Mapping[str, str | int] | None
@@ -51,6 +52,8 @@ DOWNLOAD_TIMEOUT_S = 600.0
 DOWNLOAD_PIECE = 64 * 1024
 MAX_REDIRECTS = 3
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
+MAX_WAIT_S = 24 * 60 * 60
+"""A longer pause than a day is nobody's to wait out."""
 MAX_PAGES = 100
 """6,000 templates, the most an account may have, are 60 pages."""
 PAGE_SIZE = 100
@@ -133,6 +136,16 @@ class Download:
     pieces: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Meta's whole answer to a request that was passed through; only our token is taken out of it."""
+
+    status: int
+    content_type: str
+    body: bytes = field(repr=False)
+    waits: Waits = NO_WAITS
+
+
 class CloudApi:
     """The Cloud API at `base_url`, such as https://graph.facebook.com; make one and share it.
 
@@ -155,7 +168,7 @@ class CloudApi:
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
         self._json_headers: dict[str, dict[str, str]] = {}
-        self._message_urls: dict[tuple[str, str], str] = {}
+        self._message_urls: dict[tuple[str, str, str], str] = {}
 
     def __repr__(self) -> str:
         return f"CloudApi({self._base!r})"
@@ -176,20 +189,26 @@ class CloudApi:
             await session.close()
 
     async def send(
-        self, phone_number_id: str, payload: bytes | Json, *, token: str, version: str = DEFAULT_VERSION
+        self,
+        phone_number_id: str,
+        payload: bytes | Json,
+        *,
+        token: str,
+        version: str = DEFAULT_VERSION,
+        edge: str = "messages",
     ) -> Outcome:
-        """POST a message, or a read receipt, from this phone number.
+        """POST a message, or a read receipt, from this phone number; `edge` may be `marketing_messages`.
 
         Meta's own troubles (codes 1, 2, 131000, 131016) are Refused with `refusal.ambiguous`: the message may
         have been delivered. Any other error object is a certain no. A 5xx or a 408 without an error object,
         and a 2xx without a message id, are Unknown. Cancelling the call leaves the outcome just as unknown.
         """
-        url = self._message_urls.get((phone_number_id, version))
+        url = self._message_urls.get((phone_number_id, version, edge))
         if url is None:
             url = _remember(
                 self._message_urls,
-                (phone_number_id, version),
-                self._url(version, f"{_id(phone_number_id)}/messages"),
+                (phone_number_id, version, edge),
+                self._url(version, f"{_id(phone_number_id)}/{edge}"),
             )
         data = payload if type(payload) is bytes else msgspec.json.encode(payload)
         answer = await self._call("POST", url, token=token, data=data)
@@ -424,6 +443,40 @@ class CloudApi:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise kit.Unreachable(f"The file could not be fetched: {_reason(error, token)}.") from None
 
+    async def forward(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str,
+        query: Sequence[tuple[str, str]] = (),
+        body: AsyncIterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        version: str = DEFAULT_VERSION,
+    ) -> Forwarded | NotSent | Unknown:
+        """Pass a request through, whatever it is; `headers` describe its body.
+
+        A resumable upload wants its token named OAuth; that is the only word Meta spells differently.
+        """
+        scheme = "OAuth" if path.startswith("upload:") else "Bearer"
+        sent = {**(headers or {}), "Authorization": f"{scheme} {_checked(token)}"}
+        url = URL(self._url(version, path)).with_query(list(query))
+        session = self._session or self._open()
+        try:
+            async with session.request(
+                method, url, data=body, headers=sent, allow_redirects=False
+            ) as response:
+                read = await _read(response)
+                if read is None:
+                    return Unknown(f"the Cloud API answered with more than {MAX_ANSWER_BYTES} bytes")
+                kind = response.headers.get("Content-Type", "application/octet-stream")
+                waits = NO_WAITS if response.ok else _waits(response.headers)
+                return Forwarded(response.status, kind, _without_token(read, token), waits)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            return NotSent(_reason(error, token))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Unknown(_reason(error, token))
+
     async def _call(
         self,
         method: str,
@@ -451,7 +504,8 @@ class CloudApi:
                 allow_redirects=False,
             ) as response:
                 body = await _read(response)
-                return _Answer(response.status, _without_token(body, token), body is None)
+                waits = NO_WAITS if response.ok else _waits(response.headers)
+                return _Answer(response.status, _without_token(body, token), body is None, waits)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return NotSent(_reason(error, token))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -482,6 +536,7 @@ class _Answer:
     status: int
     body: bytes
     cut_off: bool
+    waits: Waits = NO_WAITS
 
 
 _VERSION = re.compile(r"v\d{1,3}\.\d{1,2}", re.ASCII)
@@ -506,7 +561,7 @@ def _outcome(answer: _Answer) -> Outcome:
             return Done(said)
         if not isinstance(said.get("error"), dict):
             return Unknown(f"the Cloud API answered {answer.status} without a message id")
-    refusal = errors.from_response(answer.status, answer.body)
+    refusal = errors.from_response(answer.status, answer.body, answer.waits)
     if refusal.code == errors.NO_CODE and _tells_nothing(answer.status):
         return Unknown(refusal.text)
     return Refused(refusal)
@@ -532,10 +587,12 @@ def _answer_or_raise(answer: _Answer, *, changes: bool) -> Json:
     said = _decoded(answer)
     if 200 <= answer.status < 300 and said is not None and not isinstance(said.get("error"), dict):
         return said
-    refusal = errors.from_response(answer.status, answer.body)
+    refusal = errors.from_response(answer.status, answer.body, answer.waits)
     certain = answer.status >= 300 and not _tells_nothing(answer.status)
     if refusal.code != errors.NO_CODE or certain:
-        raise kit.Refused(refusal.text, status=refusal.status, error=refusal.error)
+        raise kit.Refused(
+            refusal.text, status=refusal.status, error=refusal.error, retry_after_ms=refusal.wait_ms
+        )
     what = "more than it should" if answer.cut_off else "something that could not be understood"
     if changes:
         raise kit.Ambiguous(
@@ -590,11 +647,30 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
 
 
 def _headers(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {_checked(token)}", "Content-Type": "application/json"}
+
+
+def _checked(token: str) -> str:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise kit.BadRequest(
             "The access token is empty or has characters no token has. Copy it from Meta again."
         )
-    return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return token
+
+
+def _waits(headers: Mapping[str, str]) -> Waits:
+    """How long Meta wants to be left alone: `Retry-After` in seconds, and the minutes of its usage header."""
+    told = headers.get("Retry-After", "")
+    retry_after_ms = min(int(told), MAX_WAIT_S) * 1000 if told.isascii() and told.isdigit() else None
+    try:
+        usage = msgspec.json.decode(headers.get("X-Business-Use-Case-Usage", "{}"))
+        minutes = [
+            it.get("estimated_time_to_regain_access", 0) for account in usage.values() for it in account
+        ]
+        longest = max((it for it in minutes if isinstance(it, int)), default=0)
+    except (msgspec.MsgspecError, AttributeError, TypeError, UnicodeError):
+        longest = 0
+    return Waits(retry_after_ms, min(longest * 60, MAX_WAIT_S) * 1000 or None)
 
 
 def _remember(memory: dict[Any, Any], key: Any, value: Any) -> Any:

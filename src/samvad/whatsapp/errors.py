@@ -4,20 +4,20 @@ Branch on `code`: HTTP statuses differ between Meta's own pages, and titles chan
 Source: https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 NO_CODE = -1
 """An answer without an error object has no code; 0 is taken, by Meta's AuthException."""
 
-SAFE_TO_REPEAT = frozenset({4, 80007, 130429, 131056})
-"""Throttles: Meta turned the request away unprocessed, so the same request cannot arrive twice."""
-
 MAY_HAVE_ACTED = frozenset({1, 2, 131000, 131016})
 """Troubles of Meta's own. The message may be on its way, and the Cloud API has no idempotency key."""
+
+HOURLY = frozenset({4, 613, 80007})
+"""Limits of the hour, whose end the usage header tells; the others are of the second."""
 
 MAX_SHOWN_CHARACTERS = 1000
 """Nothing Meta writes is longer; it keeps a strange answer from filling a log line or a reply."""
@@ -40,6 +40,17 @@ class Kind(StrEnum):
     """A code this table does not know."""
 
 
+class Waits(NamedTuple):
+    """How long Meta's headers say it wants to be left alone, in milliseconds."""
+
+    retry_after_ms: int | None = None
+    regain_ms: int | None = None
+    """Until the calls of this hour are forgotten; of no meaning where a second or a pair was too busy."""
+
+
+NO_WAITS = Waits()
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why Meta said no; `error` is Meta's whole error object.
@@ -53,6 +64,8 @@ class Refusal:
     message: str
     details: str | None
     error: dict[str, Any]
+    wait_ms: int | None = None
+    """How long Meta wants to be left alone, where it says so."""
 
     @property
     def text(self) -> str:
@@ -71,9 +84,9 @@ class Refusal:
         return _KINDS.get(self.code, Kind.UNKNOWN)
 
     @property
-    def safe_to_repeat(self) -> bool:
-        """Whether the very same request may be sent again without a person receiving it twice."""
-        return self.code in SAFE_TO_REPEAT
+    def may_be_repeated(self) -> bool:
+        """Whether waiting helps, and the very same request cannot arrive twice."""
+        return self.kind in (Kind.RETRY_AFTER, Kind.BACK_OFF) and not self.ambiguous and self.code != NO_CODE
 
     @property
     def ambiguous(self) -> bool:
@@ -81,15 +94,18 @@ class Refusal:
         return self.status != 0 and self.code in MAY_HAVE_ACTED
 
 
-def from_response(status: int, body: bytes) -> Refusal:
+def from_response(status: int, body: bytes, waits: Waits = NO_WAITS) -> Refusal:
     """The refusal in an answer of the Cloud API, whatever its body is: an error object, HTML, nothing."""
     error = error_in(body)
     # A surface forwards this status, and a refusal must never look like success or send a client elsewhere.
     status = status if status >= 400 else 502
     if error is None:
         message = f"The Cloud API answered {status} without saying why"
-        return Refusal(status, NO_CODE, None, message, _plain_words(body), {"message": message})
-    return from_error(error, status=status)
+        said = {"message": message}
+        return Refusal(status, NO_CODE, None, message, _plain_words(body), said, waits.retry_after_ms)
+    refusal = from_error(error, status=status)
+    hourly = waits.regain_ms if refusal.code in HOURLY else None
+    return replace(refusal, wait_ms=waits.retry_after_ms or hourly)
 
 
 def from_webhook(error: dict[str, Any]) -> Refusal:

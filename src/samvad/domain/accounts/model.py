@@ -20,6 +20,8 @@ class Principal:
     user_id: str
     key_id: str
     role_type: str
+    rate_limit: int | None = None
+    """Requests a second, where this key has its own limit; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True)

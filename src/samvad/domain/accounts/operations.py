@@ -127,8 +127,12 @@ async def create_key(
     description: str | None = None,
     email: str | None = None,
     expires_at: int | None = None,
+    rate_limit: int | None = None,
 ) -> NewKey:
-    """A key with a role, acting as a user of the team; its token is shown this once."""
+    """A key with a role, acting as a user of the team; its token is shown this once.
+
+    `rate_limit` is in requests a second; None leaves it to the installation, 0 is no limit.
+    """
     if not name.strip():
         raise BadRequest("A key needs a name, one for each use.")
     key, now = NewKey(new_id(), new_token()), res.clock()
@@ -141,7 +145,7 @@ async def create_key(
             raise NotFound("A key acts as a user: create one first, with `samvad user create`.")
         row = {"id": key.id, "user_id": user.id, "role_id": _role(tx, role).id, "name": name}
         rest = {"description": description, "token_hash": hash_of(key.token), "expires_at": expires_at}
-        queries.add_key(tx, {**row, **rest, "created_at": now})
+        queries.add_key(tx, {**row, **rest, "rate_limit": rate_limit, "created_at": now})
         record(tx, [Event(team_id, "key.created", key.id)], at=now)
 
     await res.db.team(team_id).write(unit)
@@ -172,7 +176,7 @@ async def authenticate(res: Resources, token: str) -> Principal:
         raise Unauthorized("Unauthorized")
     if key.last_used_at is None or now - key.last_used_at > TOUCH_EVERY_MS:
         await res.db.team(key.team_id).write(queries.touch_key, key.id, at=now)
-    return Principal(key.team_id, key.user_id, key.id, key.role_type)
+    return Principal(key.team_id, key.user_id, key.id, key.role_type, key.rate_limit)
 
 
 async def webhook_secret(res: Resources, team_id: str) -> str:

@@ -17,6 +17,7 @@ BY_TOKEN = (
         api_keys.c.expires_at,
         api_keys.c.last_used_at,
         api_keys.c.revoked_at,
+        api_keys.c.rate_limit,
         roles.c.type.label("role_type"),
         users.c.is_active,
     )

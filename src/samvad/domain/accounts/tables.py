@@ -1,6 +1,6 @@
 """Teams, the people in them, their roles, and the keys programs use."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
 
 from samvad.storage.columns import JsonText, Millis, metadata
 
@@ -52,6 +52,7 @@ api_keys = Table(
     Column("name", Text, nullable=False),
     Column("description", Text),
     Column("token_hash", Text, nullable=False, unique=True),
+    Column("rate_limit", Integer),  # requests a second; null: as every key of this installation
     Column("expires_at", Millis),
     Column("last_used_at", Millis),
     Column("revoked_at", Millis),

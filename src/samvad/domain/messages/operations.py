@@ -1,6 +1,9 @@
 """What one can do with messages: send, list."""
 
+import asyncio
 import hashlib
+import random
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +20,7 @@ from samvad.domain.templates.values import TemplateValues
 from samvad.domain.waba.model import Sender
 from samvad.kit import errors, phones
 from samvad.kit.ids import new_id
-from samvad.whatsapp.cloud_api import Accepted, Done, NotSent, Refused, Unknown
+from samvad.whatsapp.cloud_api import DEFAULT_VERSION, Accepted, Done, NotSent, Refused, Unknown
 from samvad.whatsapp.errors import Refusal
 
 log = structlog.get_logger(__name__)
@@ -26,6 +29,18 @@ PASSED_ON = (400, 401, 403, 404, 409, 413, 429)
 """Refusals of Meta whose status our own contract knows; others are a 400."""
 
 LONGEST_KEY = 255  # characters of an Idempotency-Key
+
+
+PAUSES_S = (1.0, 2.0, 4.0, 8.0)
+"""Before a throttled send is tried again; Meta says 4^n seconds, and more where it knows better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which of Meta's doors a send takes."""
+
+    version: str = DEFAULT_VERSION
+    edge: str = "messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +53,17 @@ class Sent:
 
 
 async def send(
-    ctx: Context, sender: Sender, payload: dict[str, Any], *, version: str, idempotency_key: str | None = None
+    ctx: Context,
+    sender: Sender,
+    payload: dict[str, Any],
+    *,
+    version: str,
+    edge: str = "messages",
+    idempotency_key: str | None = None,
 ) -> Sent | None:
     """Send a message in Meta's own words; None for what names no message, such as a read receipt.
+
+    `edge` is `messages`, or `marketing_messages` for Meta's Marketing Messages API.
 
     The intent is durable before Meta hears of it. Raises kit.errors: Refused (Meta said no), Ambiguous
     (Meta did not answer: the message stays `sending` and is never sent again by us), Conflict (the
@@ -48,7 +71,7 @@ async def send(
     """
     _check_key(idempotency_key)
     if "status" in payload:
-        await _tell(ctx, sender, payload, version=version)
+        await _tell(ctx, sender, payload, Route(version, edge))
         return None
     data_type = payload.get("type", "text")
     data_type = data_type if isinstance(data_type, str) else "unknown"
@@ -67,9 +90,9 @@ async def send(
         at=ctx.now(),
         user_id=ctx.user_id,
         replies_to_wamid=quoted if isinstance(quoted, str) else None,
-        promise=_promise(idempotency_key, sender, version, payload),
+        promise=_promise(idempotency_key, sender, f"{version}/{edge}", payload),
     )
-    sent, _ = await _carry_out(ctx, sender, order, payload, version=version)
+    sent, _ = await _carry_out(ctx, sender, order, payload, Route(version, edge))
     return sent
 
 
@@ -128,7 +151,7 @@ async def list_with(ctx: Context, phone: str, *, limit: int, skip: int) -> tuple
 
 
 async def _carry_out(
-    ctx: Context, sender: Sender, order: Order, payload: dict[str, Any], *, version: str | None = None
+    ctx: Context, sender: Sender, order: Order, payload: dict[str, Any], route: Route | None = None
 ) -> tuple[Sent, Message | None]:
     """Write the intent down, ask Meta, write the answer down."""
     begun: Begun | Earlier = await ctx.resources.sends.put(order)
@@ -142,7 +165,7 @@ async def _carry_out(
         else {**payload, "biz_opaque_callback_data": order.id}
     )
     try:
-        outcome = await _ask(ctx, sender, traced, version=version)
+        outcome = await _ask(ctx, sender, traced, route or Route())
     except BaseException:
         log.warning("send.unanswered", message=order.id, team=order.team_id, reason="interrupted")
         raise
@@ -168,12 +191,24 @@ async def _carry_out(
 
 
 async def _ask(
-    ctx: Context, sender: Sender, payload: dict[str, Any], *, version: str | None
+    ctx: Context, sender: Sender, payload: dict[str, Any], route: Route
 ) -> Accepted | Done | Refused | NotSent | Unknown:
-    cloud, token = ctx.resources.cloud, sender.access_token
-    if version is None:
-        return await cloud.send(sender.phone_number_id, payload, token=token)
-    return await cloud.send(sender.phone_number_id, payload, token=token, version=version)
+    """Ask Meta; and again, within our patience, where it turned the request away and waiting helps.
+
+    Such a refusal is certain: the message cannot arrive twice. After anything else nothing is repeated.
+    """
+    until = time.monotonic() + ctx.resources.send_patience_s
+    for pause_s in (*PAUSES_S, None):
+        outcome = await ctx.resources.cloud.send(
+            sender.phone_number_id, payload, token=sender.access_token, version=route.version, edge=route.edge
+        )
+        if pause_s is None or not isinstance(outcome, Refused) or not outcome.refusal.may_be_repeated:
+            return outcome
+        pause_s = max(pause_s, (outcome.refusal.wait_ms or 0) / 1000) * random.uniform(1.0, 1.2)
+        if time.monotonic() + pause_s > until:
+            return outcome
+        await asyncio.sleep(pause_s)
+    raise AssertionError("the last round returns")
 
 
 async def _words(ctx: Context, sender: Sender, data_type: str, content: Any) -> str | None:
@@ -183,9 +218,9 @@ async def _words(ctx: Context, sender: Sender, data_type: str, content: Any) -> 
     return text_of(data_type, content)
 
 
-async def _tell(ctx: Context, sender: Sender, payload: dict[str, Any], *, version: str) -> None:
+async def _tell(ctx: Context, sender: Sender, payload: dict[str, Any], route: Route) -> None:
     """A read receipt: nothing to remember, and harmless to repeat."""
-    match await _ask(ctx, sender, payload, version=version):
+    match await _ask(ctx, sender, payload, route):
         case Refused(refusal):
             raise _refused(refusal)
         case NotSent(reason) | Unknown(reason):
@@ -241,10 +276,13 @@ def _error_context(refusal: Refusal) -> dict[str, Any]:
 
 def _refused(refusal: Refusal) -> errors.Refused:
     """Meta's own status for a no; a trouble of Meta's is a bad gateway to our caller."""
-    if refusal.status >= 500:
-        return errors.Refused(refusal.text, status=502, error=refusal.error)
     status = refusal.status if refusal.status in PASSED_ON else 400
-    return errors.Refused(refusal.text, status=status, error=refusal.error)
+    return errors.Refused(
+        refusal.text,
+        status=502 if refusal.status >= 500 else status,
+        error=refusal.error,
+        retry_after_ms=refusal.wait_ms,
+    )
 
 
 def _as_message(begun: Begun, wamid: str, status: Status) -> Message:

@@ -5,7 +5,7 @@ from typing import Any
 
 from samvad.domain.context import Resources
 from samvad.domain.waba import queries
-from samvad.domain.waba.model import Callback, Plugin, Sender
+from samvad.domain.waba.model import Callback, Credential, Plugin, Sender
 from samvad.kit.errors import NotFound
 from samvad.kit.remember import Remembered
 from samvad.storage import Tx
@@ -20,6 +20,7 @@ class Directory:
         self._senders: Remembered[tuple[str, str], tuple[Sender, Plugin] | None] = Remembered(
             self._find_sender
         )
+        self._credentials: Remembered[str, tuple[Credential, ...]] = Remembered(self._find_credentials)
 
     async def callback(self, plugin_id: str) -> Callback | None:
         """How to believe a webhook that came in for this plugin."""
@@ -32,7 +33,7 @@ class Directory:
         and a number that is not enabled.
         """
         if plugin_id is not None:
-            await self._check_plugin(team_id, plugin_id)
+            await self.check_plugin(team_id, plugin_id)
         found = await self._senders((team_id, phone_number_id))
         if found is not None and plugin_id in (None, found[0].plugin_id):
             sender, plugin = found
@@ -43,7 +44,12 @@ class Directory:
             "GET /v1/ext/whatsapp-phone-number lists the ids you can send from."
         )
 
-    async def _check_plugin(self, team_id: str, plugin_id: str) -> None:
+    async def credentials(self, team_id: str) -> tuple[Credential, ...]:
+        """What a team can ask Meta with, one of each connected WABA, the oldest first."""
+        return await self._credentials(team_id)
+
+    async def check_plugin(self, team_id: str, plugin_id: str) -> None:
+        """Raises NotFound unless the team has this plugin and something is connected to it."""
         callback = await self._callbacks(plugin_id)
         if callback is None or callback.team_id != team_id:
             raise NotFound("Plugin not found")
@@ -56,6 +62,7 @@ class Directory:
     def forget(self) -> None:
         self._callbacks.forget()
         self._senders.forget()
+        self._credentials.forget()
 
     async def _find_callback(self, plugin_id: str) -> Callback | None:
         def unit(tx: Tx) -> tuple[Any, Sequence[Any]]:
@@ -68,6 +75,13 @@ class Directory:
         sealed = [it.app_secret_sealed for it in (row, *accounts) if it.app_secret_sealed]
         token = opened(row.verify_token_sealed) if row.verify_token_sealed else ""
         return Callback(row.id, row.team_id, tuple(dict.fromkeys(map(opened, sealed))), token)
+
+    async def _find_credentials(self, team_id: str) -> tuple[Credential, ...]:
+        rows = await self._res.db.team(team_id).read(queries.connected_accounts_oldest_first)
+        opened = self._res.seal.open
+        return tuple(
+            Credential(it.id, it.plugin_id, opened(it.own or it.shared)) for it in rows if it.own or it.shared
+        )
 
     async def _find_sender(self, key: tuple[str, str]) -> tuple[Sender, Plugin] | None:
         team_id, phone_number_id = key

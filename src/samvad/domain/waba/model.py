@@ -82,6 +82,15 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """What to ask Meta with about a WABA and what belongs to it."""
+
+    waba_id: str
+    plugin_id: str
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """What one pastes to connect a number."""
 

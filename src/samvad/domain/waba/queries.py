@@ -118,6 +118,24 @@ def find_account(tx: Tx, waba_id: str) -> Row[Any] | None:
     )
 
 
+def connected_accounts_oldest_first(tx: Tx) -> Sequence[Row[Any]]:
+    """WABAs of plugins that are there and active, each with the sealed tokens to ask Meta about it."""
+    return tx.all(
+        tx.select(
+            business_accounts,
+            business_accounts.c.id,
+            business_accounts.c.plugin_id,
+            business_accounts.c.access_token_sealed.label("own"),
+            plugins.c.access_token_sealed.label("shared"),
+        )
+        .join(plugins, plugins.c.id == business_accounts.c.plugin_id)
+        .where(
+            business_accounts.c.disconnected_at.is_(None), plugins.c.is_active, plugins.c.deleted_at.is_(None)
+        )
+        .order_by(business_accounts.c.created_at, business_accounts.c.id)
+    )
+
+
 def secrets_of_accounts(tx: Tx, plugin_id: str) -> Sequence[Row[Any]]:
     """Accounts of this plugin with app secrets of their own. Across teams, as `plugin_of_any_team` is."""
     return tx.all(OWN_SECRETS, {"plugin_id": plugin_id})
