@@ -85,7 +85,7 @@ async def test_what_is_no_page_is_a_404_and_nothing_else_of_the_disk_is_shown(
 
 
 def test_every_command_that_a_guide_or_the_readme_names_is_one() -> None:
-    from samvad.cli import accounts, bench, demo, doctor, operate, serve  # noqa: F401  (each adds its commands)
+    from samvad.cli import accounts, bench, demo, doctor, operate, serve, webhooks  # noqa: F401
 
     root = typer.main.get_command(commands)
     texts = [*GUIDES.glob("*.md"), GUIDES.parents[1] / "README.md"]

@@ -3,23 +3,21 @@
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.markup import escape
 
-from samvad.api import wire
 from samvad.cli import app
 from samvad.cli.accounts import DataDir, Team, columns, moment, show
-from samvad.cli.running import once
-from samvad.domain.accounts import operations as accounts
-from samvad.domain.accounts.model import WebhookSecrets
-from samvad.domain.context import Context, Resources
-from samvad.domain.webhooks import operations as webhooks
-from samvad.domain.webhooks.model import Which, standard_secret
-from samvad.domain.webhooks.operations import HOUR_MS, LONGEST_OVERLAP_MS
+
+if TYPE_CHECKING:
+    from samvad.domain.accounts.model import WebhookSecrets
+    from samvad.domain.context import Context, Resources
 
 T = TypeVar("T")
+
+LONGEST_OVERLAP_H = 30 * 24
 
 commands = typer.Typer(help="Webhooks to your servers: look, replay, pause, sign.", no_args_is_help=True)
 app.add_typer(commands, name="webhooks")
@@ -44,6 +42,10 @@ def list_deliveries(
     team: Team = None,
 ) -> None:
     """Deliveries, newest first."""
+    from samvad.api import wire
+    from samvad.domain.webhooks import operations as webhooks
+    from samvad.domain.webhooks.model import Which
+
     which = Which(state, plugin, None, event, phone, message, _moment(since), _moment(until))
     page, attempts, more = _as_team(
         lambda ctx: webhooks.list_deliveries(ctx, which, limit=limit, skip=0), data, team
@@ -67,6 +69,9 @@ def show_delivery(
     team: Team = None,
 ) -> None:
     """One delivery with every attempt, as JSON."""
+    from samvad.api import wire
+    from samvad.domain.webhooks import operations as webhooks
+
     if body:
         raw = _as_team(lambda ctx: webhooks.get_body(ctx, delivery_id), data, team)
         typer.echo(_text_or_bytes(raw), nl=False)
@@ -89,6 +94,9 @@ def replay(
     team: Team = None,
 ) -> None:
     """Deliver the same bytes again; a running server does it within a second."""
+    from samvad.domain.webhooks import operations as webhooks
+    from samvad.domain.webhooks.model import Which
+
     if delivery_id is not None:
         _as_team(lambda ctx: webhooks.replay(ctx, delivery_id), data, team)
         typer.echo("1 delivery will go again.")
@@ -103,6 +111,9 @@ def replay(
 @commands.command("endpoints")
 def list_endpoints(data: DataDir = None, team: Team = None) -> None:
     """Where webhooks go, and how each address fares."""
+    from samvad.api import wire
+    from samvad.domain.webhooks import operations as webhooks
+
     table = columns("id", "format", "state", "failures", "waiting", "next attempt", "url")
     for found in _as_team(webhooks.list_endpoints, data, team):
         it = wire.endpoint(*found)
@@ -122,18 +133,25 @@ def list_endpoints(data: DataDir = None, team: Team = None) -> None:
 @commands.command("pause")
 def pause(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
     """Deliver nothing to an endpoint until it is resumed; what waits is kept."""
+    from samvad.domain.webhooks import operations as webhooks
+
     _as_team(lambda ctx: webhooks.pause(ctx, endpoint_id), data, team)
 
 
 @commands.command("resume")
 def resume(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
     """Deliver what waits, now."""
+    from samvad.domain.webhooks import operations as webhooks
+
     _as_team(lambda ctx: webhooks.resume(ctx, endpoint_id), data, team)
 
 
 @commands.command("test")
 def try_out(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
     """Send an endpoint a test event now; exit code 1 when it was not taken."""
+    from samvad.api import wire
+    from samvad.domain.webhooks import operations as webhooks
+
     row, attempts = _as_team(lambda ctx: webhooks.try_out(ctx, endpoint_id), data, team)
     typer.echo(json.dumps(wire.delivery_with_attempts(row, attempts), indent=2))
     if row.state != "DELIVERED":
@@ -142,7 +160,7 @@ def try_out(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
 
 @commands.command("rotate-secret")
 def rotate_secret(
-    overlap_hours: Annotated[int, typer.Option(min=0, max=LONGEST_OVERLAP_MS // HOUR_MS)] = 24,
+    overlap_hours: Annotated[int, typer.Option(min=0, max=LONGEST_OVERLAP_H)] = 24,
     activate: Annotated[
         bool, typer.Option("--activate", help="Let the one that was made before take over now.")
     ] = False,
@@ -150,10 +168,12 @@ def rotate_secret(
     team: Team = None,
 ) -> None:
     """Make a new secret; both sign until it takes over, and X-Chakra-Signature-256 stays with the old till then."""
+    from samvad.domain.webhooks import operations as webhooks
+
     if activate:
         secrets = _as_team(webhooks.activate_secret, data, team)
     else:
-        overlap_ms = overlap_hours * HOUR_MS
+        overlap_ms = overlap_hours * 60 * 60 * 1000
         secrets = _as_team(lambda ctx: webhooks.rotate_secret(ctx, overlap_ms=overlap_ms), data, team)
     typer.echo(_words(secrets))
 
@@ -165,7 +185,9 @@ def _text_or_bytes(raw: bytes) -> str | bytes:
         return raw
 
 
-def _words(it: WebhookSecrets) -> str:
+def _words(it: "WebhookSecrets") -> str:
+    from samvad.domain.webhooks.model import standard_secret
+
     lines = [f"Signing now: {it.current}", f"  as Standard Webhooks: {standard_secret(it.current)}"]
     if it.upcoming is not None:
         lines += [
@@ -175,10 +197,13 @@ def _words(it: WebhookSecrets) -> str:
     return "\n".join(lines)
 
 
-def _as_team(work: Callable[[Context], Awaitable[T]], data: Any, team: str | None) -> T:
+def _as_team(work: "Callable[[Context], Awaitable[T]]", data: Any, team: str | None) -> T:
     """Whoever holds the database is its administrator."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+    from samvad.domain.context import Context
 
-    async def run(res: Resources) -> T:
+    async def run(res: "Resources") -> T:
         team_id = await accounts.team_named(res, team)
         return await work(Context(team_id, "", None, "ADMIN", res))
 
