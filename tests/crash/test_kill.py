@@ -50,7 +50,7 @@ class Server:
             sys.executable, "-m", "samvad", "serve", "--port", str(self.port),
             env=self.environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        await until(self.answers, within_s=20)
+        await until(self.answers, within_s=60)  # on a busy machine a start is slow, and no fault
 
     async def answers(self) -> bool:
         assert self.process is not None
@@ -184,7 +184,8 @@ async def test_kill_and_restart_lose_nothing_that_was_acknowledged(
             await asyncio.sleep(chance.uniform(0.3, 0.8))
             await server.kill()
             await server.start()
-        await asyncio.sleep(0.3)
+        # A slow machine does less between two kills: some more then, so that there is something to lose.
+        await until(lambda: min(len(traffic.acknowledged), len(traffic.written)) > 20, within_s=30)
         traffic.stopped = True
         await asyncio.gather(*busy)
 
@@ -196,7 +197,7 @@ async def test_kill_and_restart_lose_nothing_that_was_acknowledged(
                 or found["inboundEventsWaiting"] or found["parkedStatuses"] or found["deliveriesPending"]
             )  # fmt: skip
 
-        await until(calm, within_s=20)
+        await until(calm, within_s=60)
         rows = {
             it.wamid or it.id: it for it in await app.db.read(lambda tx: tx.all(every_team.select(messages)))
         }
@@ -205,8 +206,6 @@ async def test_kill_and_restart_lose_nothing_that_was_acknowledged(
         parked = await app.db.read(lambda tx: tx.all(every_team.select(parked_statuses)))
         seen = await app.db.read(audit, now=2**50)
 
-    assert len(traffic.acknowledged) > 20
-    assert len(traffic.written) > 20
     assert traffic.unanswered, "no send was ever interrupted: the kills came too late or too early"
     for words, wamid in traffic.acknowledged.items():
         assert rows[wamid].text == words
