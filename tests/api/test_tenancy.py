@@ -62,7 +62,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         ("GET", f"/v1/samvad/template/{theirs_at_meta}", {}),
         ("POST", f"/v1/samvad/template/{theirs_at_meta}/render", {"json": {}}),
         ("POST", "/v1/samvad/template/sync", {"json": {"wabaId": ada.waba_id}}),
-        ("GET", f"/v1/samvad/doctor?plugin={ada.plugin_id}", {}),
+        ("GET", f"/v1/samvad/doctor?pluginId={ada.plugin_id}", {}),
         ("POST", product.plugin("update-config"), {"json": {"passThroughWebhookUrl": None}}),
         ("POST", writing_to(ada.phone_number_id), {"json": {"from": PERSON, "text": "hi"}}),
         ("POST", f"/v1/ext/chat/{chat}/message", {"json": {}}),
@@ -115,7 +115,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         for path, ids in lists.items():
             assert [it["id"] for it in await _data(client, path)] == ids
         assert await product.listed(client=client) == []
-        everything = {"state": "DELIVERED", "plugin": ada.plugin_id}
+        everything = {"state": "DELIVERED", "pluginId": ada.plugin_id}
         replayed = await client.post(f"{DELIVERIES}/replay", json=everything)
         assert replayed.json()["_data"] == {"count": 0}
         assert await _data(client, ENDPOINTS) == []

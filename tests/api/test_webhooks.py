@@ -54,7 +54,7 @@ async def test_the_log_is_filtered_shows_bodies_and_headers_and_replays_a_range(
     await settled(product, 2)
 
     (raw,) = await listed(product, format="PASS_THROUGH")
-    (ours,) = await listed(product, event="message", phone=PERSON, externalId=wamid, plugin=raw["plugin"])
+    (ours,) = await listed(product, event="message", phone=PERSON, externalId=wamid, pluginId=raw["plugin"])
     assert (raw["event"], raw["phone"], raw["externalId"]) == ("messages", PERSON, wamid)
     assert await listed(product, externalId="wamid.none") == []
     assert await listed(product, to=ours["createdAt"] - 1_000) == []
@@ -68,7 +68,7 @@ async def test_the_log_is_filtered_shows_bodies_and_headers_and_replays_a_range(
     assert body["size"] == len(body["text"].encode())
 
     again = await product.api.post(
-        f"{LOG}/replay", json={"state": "DELIVERED", "from": 1, "plugin": raw["plugin"]}
+        f"{LOG}/replay", json={"state": "DELIVERED", "from": 1, "pluginId": raw["plugin"]}
     )
     assert again.json()["_data"] == {"count": 2}
     await until(lambda: len(receiver.got) == 4)

@@ -365,7 +365,7 @@ async def test_a_manager_asks_the_doctor_over_the_api_and_only_about_their_team(
     found = (await product.api.get(DOCTOR)).json()["_data"]
     async with product.client(agent.token) as client:
         refused = await client.get(DOCTOR)
-    stranger = await product.api.get(DOCTOR, params={"plugin": other.plugin_id})
+    stranger = await product.api.get(DOCTOR, params={"pluginId": other.plugin_id})
 
     states = {it["check"]: it["state"] for it in found}
     assert {it["plugin"] for it in found} == {product.team.plugin_id, None}

@@ -208,7 +208,7 @@ class Fields:
         return value
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
-        value = self._body.get(name, default)
+        value = whole(self._body.get(name, default))
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             self._problems.append(f"{name} must be a whole number from {least} to {most}; got {value!r:.60}.")
             return default
@@ -229,6 +229,11 @@ class Fields:
     def done(self) -> None:
         if self._problems:
             raise BadRequest(*self._problems)
+
+
+def whole(value: Any) -> Any:
+    """A number as JSON means it, which knows no integers: 25.0 is 25."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def page_of(body: Mapping[str, Any], fields: Fields) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from samvad.api import wire
-from samvad.api.call import Call, Fields, numbers_of, page_of
+from samvad.api.call import Call, Fields, numbers_of, page_of, whole
 from samvad.asgi.replies import Reply, data
 from samvad.domain.webhooks import operations as webhooks
 from samvad.domain.webhooks.model import STATES, Which
@@ -90,7 +90,7 @@ def _which(given: Mapping[str, Any]) -> Which:
     """The filters of a list or a replay; every one that cannot be right is named."""
     fields, problems = Fields(given), []
     words = {
-        name: fields.optional_text(name) for name in ("plugin", "event", "externalId", "state", "format")
+        name: fields.optional_text(name) for name in ("pluginId", "event", "externalId", "state", "format")
     }
     for name, there_are in (("state", STATES), ("format", tuple(FORMAT_OF))):
         if words[name] is not None and words[name] not in there_are:
@@ -98,7 +98,7 @@ def _which(given: Mapping[str, Any]) -> Which:
     phone = given.get("phone")
     moments = {}
     for name in ("from", "to"):
-        said = given.get(name)
+        said = whole(given.get(name))
         if said in (None, ""):
             continue
         if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= 15:
@@ -112,7 +112,7 @@ def _which(given: Mapping[str, Any]) -> Which:
         raise BadRequest(*problems)
     return Which(
         state=words["state"],
-        plugin_id=words["plugin"],
+        plugin_id=words["pluginId"],
         format=FORMAT_OF[words["format"]] if words["format"] else None,
         event=words["event"],
         peer=phones.digits(phone, name="phone") if phone not in (None, "") else None,
