@@ -39,6 +39,9 @@ KEEP_PROMISES_MS = 24 * 60 * 60 * 1000
 KEEP_PARKED_MS = 14 * 24 * 60 * 60 * 1000  # Meta repeats a webhook for seven days
 UNANSWERED_AFTER_MS = 60_000  # past the upstream time-out: nobody waits for the answer any more
 NAMED_AT_ONCE = 100
+DRAIN_S = 6.0
+"""For POSTs and jobs under way when we are told to stop: whoever stops containers kills after ten seconds."""
+
 MEDIA_AT_ONCE = 4  # downloads from Meta: a few large ones must leave room for the rest of the day
 
 SLOW = (fetching.FETCH,)
@@ -127,6 +130,11 @@ class App:
             if task not in draining:
                 task.cancel()
         await self.res.downloads.close()
+        if draining:
+            _, late = await asyncio.wait(draining, timeout=DRAIN_S)
+            for task in late:  # what it had begun is still written down as to be done
+                log.warning("stop.broke_off", loop=task.get_name())
+                task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self.cloud.close()
         await self.res.blobs.close()

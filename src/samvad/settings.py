@@ -19,7 +19,7 @@ class Settings:
     data_dir: Path
     """Where the database file, the sealing key and the files live, when nothing else is said."""
 
-    database_url: str
+    database_url: str = field(repr=False)  # it may hold a password
     """`sqlite:///…` (the default, one file) or `postgresql://…`."""
 
     secret_key: str = field(repr=False)
@@ -134,8 +134,16 @@ def _kept_key(data_dir: Path) -> str:
     file = data_dir / "secret.key"
     if not file.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(new_sealing_key() + "\n", encoding="ascii")
+        unfinished = data_dir / f".secret.key.{os.getpid()}"  # half a key would seal what nobody opens again
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(new_sealing_key() + "\n", encoding="ascii")
+        try:
+            os.link(unfinished, file)
+        except FileExistsError:
+            pass  # another process was first: its key is the one
+        except OSError:  # a file system without links
+            unfinished.replace(file)
+        unfinished.unlink(missing_ok=True)
     return file.read_text(encoding="ascii").strip()
 
 

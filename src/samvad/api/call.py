@@ -26,6 +26,7 @@ DEEPEST_JSON = (
     100  # lists and objects within each other; what is read must be written again, from a deeper stack
 )
 LARGEST_UPLOAD = 101 * 1024 * 1024  # bytes of a multipart request: WhatsApp's largest file, and its form
+SCHEMES = ("bearer", "oauth")  # the second is how clients of Meta's name it for a resumable upload
 LONGEST_PAGE = 1_000
 DEFAULT_PAGE = 25
 FARTHEST_SKIP = 1_000_000
@@ -154,7 +155,7 @@ class Served:
         if given is None and self._key == "optional":
             return None
         scheme, _, token = (given or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if scheme.lower() not in SCHEMES or not token.strip():
             raise Unauthorized("Unauthorized")
         principal = await self._services.principals(token.strip())
         self._services.limits.count(principal.key_id, principal.rate_limit)

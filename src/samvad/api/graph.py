@@ -23,6 +23,7 @@ _described_by = (b"content-type", b"content-length", b"file_offset")
 _whole = re.compile(r"\d{1,18}", re.ASCII)
 
 SENDS = ("messages", "marketing_messages")
+OURS_TO_SAY = ("access_token", "appsecret_proof")
 
 
 async def pass_through(call: Call) -> Reply:
@@ -40,7 +41,9 @@ async def pass_through(call: Call) -> Reply:
             "Files are not uploaded here. POST them to upload-public-media of this plugin and send the address, "
             "or use /v1/whatsapp/{version}/{phone number id}/media."
         )
-    query = [(name, value) for name, value in _query(call) if name != "access_token"]
+    query = [(name, value) for name, value in _query(call) if name not in OURS_TO_SAY]
+    if any(name == "method" for name, _ in query):
+        raise BadRequest("`method` is not passed on: Meta would take another one than the request has.")
     request = Request(call.method, version, node, edges, query, _body(call), _headers(call))
     answer = await graph.forward(
         call.ctx, call.services.directory, request, plugin_id=call.path.get("pluginId")
@@ -85,7 +88,7 @@ def _reply(call: Call, answer: Forwarded) -> Reply:
         return _refused(answer, said, error if isinstance(error, dict) else None)
     if said is not None and (changed := _at_home(call, said)) is not None:
         return json_reply(changed, status=answer.status)
-    headers = ((b"content-type", answer.content_type.encode("latin-1")), ANY_ORIGIN)
+    headers = ((b"content-type", answer.content_type.encode("latin-1", "replace")), ANY_ORIGIN)
     return Reply(answer.status, answer.body, headers)
 
 
@@ -130,9 +133,5 @@ def _at_home(call: Call, said: dict[str, Any]) -> dict[str, Any] | None:
 def _our_address(call: Call, url: str) -> str:
     """Meta's address of another page, below the prefix the client used and without any token."""
     parts = urlsplit(url)
-    kept = [
-        it
-        for it in parse_qsl(parts.query, keep_blank_values=True)
-        if it[0] not in ("access_token", "appsecret_proof")
-    ]
+    kept = [it for it in parse_qsl(parts.query, keep_blank_values=True) if it[0] not in OURS_TO_SAY]
     return f"{call.res.public_url}{call.scope['path']}?{urlencode(kept)}"

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 from samvad import settings as options
 from samvad.app import App
@@ -27,7 +29,10 @@ def calm_collector() -> None:
 
 
 def configure_logs(log_format: str) -> None:
-    """Structured logs on stderr: JSON for machines, lines for people."""
+    """Structured logs on stderr: JSON for machines, lines for people.
+
+    A traceback shows lines of code and never the values in them: those hold tokens and what people write.
+    """
     import logging
     import sys
 
@@ -36,10 +41,11 @@ def configure_logs(log_format: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    without_values = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     end = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if log_format == "console"
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [without_values, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *end],  # type: ignore[list-item]

@@ -418,6 +418,10 @@ class CloudApi:
         Raises Unreachable, also while its pieces are read. A redirect is followed, without the token where it
         leads to another host.
         """
+        if self.is_metas and not url.startswith("https://"):
+            raise kit.Unreachable(
+                "The Cloud API names an address for the file that our token must not go to."
+            )
         headers = {"Authorization": _headers(token)["Authorization"], "Accept": "*/*"}
         timeout = aiohttp.ClientTimeout(
             total=max(DOWNLOAD_TIMEOUT_S, self._timeout.total or 0),
@@ -541,7 +545,7 @@ class _Answer:
 
 _VERSION = re.compile(r"v\d{1,3}\.\d{1,2}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_PATH = re.compile(r"[A-Za-z0-9_:=-]+(?:/[A-Za-z0-9_:=-]+)*")
+_PATH = re.compile(r"[A-Za-z0-9_:=-][A-Za-z0-9_:=.-]*(?:/[A-Za-z0-9_:=-][A-Za-z0-9_:=.-]*)*")
 
 
 def is_version(given: str) -> bool:

@@ -50,8 +50,8 @@ class Dispatcher:
                 await self.res.bells.deliveries.wait(LOOK_EVERY_S)
                 await asyncio.sleep(GATHER_S)
             await asyncio.gather(*(task for _, task in self._serving.values()), return_exceptions=True)
-            await self.settled.close()
         finally:
+            await self.settled.close()
             await self.poster.close()
 
     def close(self) -> None:
@@ -128,6 +128,10 @@ class Service:
                 if not self._running:
                     return
                 await self._wait()
+        except asyncio.CancelledError:  # no time is left to hear the answers: these go again
+            for task in self._running:
+                task.cancel()
+            raise
         finally:
             if self._running:
                 await asyncio.wait(self._running)
@@ -195,8 +199,8 @@ class Service:
         if decided is not None:
             self.posts += 1
             self._resting = decided.health.rests(self._clock())
-            if decided.holds:
-                self._chats[chat].clear()
+        if decided is None or decided.holds:  # looked up again, in its order and at the address of then
+            self._chats[chat].clear()
         if not self._chats[chat]:
             del self._chats[chat]
         if self._resting:  # what is not under way is looked up again when the rest is over
@@ -207,6 +211,8 @@ class Service:
         endpoint, dispatcher = self._endpoint, self._dispatcher
         assert endpoint is not None
         assert dispatcher.poster is not None
+        if not await self._db.read(serving.still_goes, delivery, endpoint, me=dispatcher.me):
+            return None
         body = await self._db.read(serving.body_of, delivery)
         if body is None:
             await self._db.write(serving.give_up, delivery.id, now=self._clock())

@@ -38,6 +38,9 @@ FORMATS = ("meta", "chakra")
 
 ECHO_FIELD, TEMPLATE_FIELD, TEST_EVENT = "smb_message_echoes", "chakra_send_template", "samvad.test"
 
+NAT64, COMPATIBLE = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")
+"""IPv6 addresses whose last four bytes are the IPv4 address they lead to."""
+
 State = Literal["PENDING", "DELIVERED", "EXHAUSTED", "CANCELLED"]
 STATES: tuple[State, ...] = ("PENDING", "DELIVERED", "EXHAUSTED", "CANCELLED")
 Pause = Literal["HAND", "FAILING", "GONE"]
@@ -283,8 +286,16 @@ def signed_headers(secrets: Sequence[str], *, id: str, at: int, body: bytes) -> 
 def is_private(address: str) -> bool:
     """Whether an IP address leads into somebody's own network rather than the internet."""
     ip = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return not (mapped or ip).is_global or ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address) and (inner := _carried(ip)) is not None:
+        ip = inner
+    return not ip.is_global or ip.is_multicast
+
+
+def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a network on the way makes of this one, if it is of such a kind."""
+    if ip in NAT64 or ip in COMPATIBLE:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour
 
 
 def names_private_host(url: str) -> bool:

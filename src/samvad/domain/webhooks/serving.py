@@ -64,6 +64,19 @@ SERVED = every_team.select(endpoints).where(
     endpoints.c.id == bindparam("endpoint"), endpoints.c.lease_owner == bindparam("me"), *_served
 )
 
+STILL_GOES = (
+    every_team.select(deliveries.c.id)
+    .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+    .where(
+        deliveries.c.id == bindparam("delivery"),
+        deliveries.c.state == "PENDING",
+        endpoints.c.url == bindparam("url"),
+        endpoints.c.is_active,
+        endpoints.c.lease_owner == bindparam("me"),
+        or_(endpoints.c.paused_why.is_(None), endpoints.c.paused_why != "HAND"),
+    )
+)
+
 HELD = every_team.select(deliveries.c.order_key).where(
     deliveries.c.endpoint_id == bindparam("endpoint"),
     deliveries.c.holds,
@@ -114,7 +127,7 @@ SETTLE = (
 
 GIVE_UP = (
     every_team.update(deliveries)
-    .where(deliveries.c.id == bindparam("delivery_id"))
+    .where(deliveries.c.id == bindparam("delivery_id"), deliveries.c.state == "PENDING")
     .values(state="EXHAUSTED", updated_at=bindparam("now"))
 )
 
@@ -157,6 +170,14 @@ def due_oldest_first(
     held = [it.order_key for it in tx.all(HELD, {"endpoint": endpoint_id, "now": now})]
     asked = {"endpoint": endpoint_id, "now": now, "limit": limit, "elsewhere": {*elsewhere, *held}}
     return as_endpoint(row), [_pending(it) for it in tx.all(DUE, asked)]
+
+
+def still_goes(tx: Tx, delivery: Pending, endpoint: Endpoint, *, me: str) -> bool:
+    """Whether a delivery that was looked up is still to go there, and from here: nobody has changed, cleared,
+    paused or taken over its endpoint meanwhile.
+    """
+    asked = {"delivery": delivery.id, "url": endpoint.url, "me": me}
+    return tx.first(STILL_GOES, asked) is not None
 
 
 def body_of(tx: Tx, delivery: Pending) -> bytes | None:
