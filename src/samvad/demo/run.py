@@ -109,6 +109,8 @@ def show(console: Any, place: Place, env_file: Path | None) -> None:
         "WABA": place.waba_id,
         "webhook secret": place.webhook_secret,
         "sandbox": place.sandbox_url,
+        "API reference": f"{place.base_url}/docs",
+        "guides": f"{place.base_url}/docs/guide",
     }
     for name, value in rows.items():
         console.print(f"  {name:<20}{value}", soft_wrap=True)
