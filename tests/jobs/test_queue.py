@@ -234,3 +234,16 @@ class working:
 def test_the_clock_of_these_tests_goes_forward():
     clock = Clock()
     assert clock() < clock()
+
+
+async def test_a_promise_that_waits_takes_the_newest_words_and_one_that_was_begun_takes_none(small: Small):
+    async def promise_once(n: int) -> None:
+        await small.res.db.write(queue.enqueue_once, [job(n, "a lane")], at=small.clock())
+
+    await promise_once(1)
+    (begun,) = await claim(small)
+    await promise_once(2)
+    await promise_once(3)
+
+    waiting = [row.args["n"] for row in await small.rows(jobs) if row.id != begun.id]
+    assert (begun.args["n"], waiting) == (1, [3])
