@@ -9,6 +9,8 @@ from samvad.domain.media.model import Expected, MediaFile, State
 from samvad.domain.media.tables import media, public_files
 from samvad.storage import Tx, every_team
 
+MOST_ALIKE = 20
+
 EXPECT = (
     every_team.upsert(media)
     .on_conflict_do_nothing(index_elements=["team_id", "id"])
@@ -38,9 +40,9 @@ def find(tx: Tx, media_id: str) -> MediaFile | None:
 
 def find_by_mid(tx: Tx, mid: str) -> MediaFile | None:
     """The newest, should Meta ever name two files alike."""
-    query = tx.select(media).where(media.c.mid == mid).order_by(media.c.created_at.desc()).limit(1)
-    row = tx.first(query)
-    return as_file(row) if row else None
+    rows = tx.all(tx.select(media).where(media.c.mid == mid).limit(MOST_ALIKE))  # in an order, it would be
+    newest = max(rows, key=lambda row: row.created_at, default=None)  # looked for in the index of that order
+    return as_file(newest) if newest else None
 
 
 def newest_first(tx: Tx, *, state: str | None, limit: int, skip: int) -> list[MediaFile]:

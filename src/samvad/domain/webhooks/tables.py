@@ -80,6 +80,33 @@ Index(
     postgresql_where=deliveries.c.holds,
 )
 Index("ix_webhook_delivery_team_id", deliveries.c.team_id, deliveries.c.id)
+# A log of millions is asked for the few that failed, for a plugin, an event, a person, a message.
+Index(
+    "ix_webhook_delivery_state",
+    deliveries.c.team_id,
+    deliveries.c.state,
+    deliveries.c.id,
+    sqlite_where=deliveries.c.state.op("<>")("DELIVERED"),  # as PostgreSQL spells it when it is asked
+    postgresql_where=deliveries.c.state.op("<>")("DELIVERED"),
+)
+Index("ix_webhook_delivery_endpoint", deliveries.c.endpoint_id, deliveries.c.id)
+Index("ix_webhook_delivery_event", deliveries.c.team_id, deliveries.c.event, deliveries.c.id)
+Index(
+    "ix_webhook_delivery_peer",
+    deliveries.c.team_id,
+    deliveries.c.peer,
+    deliveries.c.id,
+    sqlite_where=deliveries.c.peer.is_not(None),
+    postgresql_where=deliveries.c.peer.is_not(None),
+)
+Index(
+    "ix_webhook_delivery_wamid",
+    deliveries.c.team_id,
+    deliveries.c.wamid,
+    deliveries.c.id,
+    sqlite_where=deliveries.c.wamid.is_not(None),
+    postgresql_where=deliveries.c.wamid.is_not(None),
+)
 
 webhook_events = Table(
     "webhook_event",

@@ -1,0 +1,73 @@
+"""Lists that a client may ask for are found in an index: on SQLite they run on the loop that serves everybody."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from samvad.domain.media import queries as media
+from samvad.domain.webhooks import queries as webhooks
+from samvad.domain.webhooks.model import Which
+from samvad.storage import Tx, open_database
+from tests.harness import copy_file
+
+Asked = Callable[[Tx], Any]
+
+
+def log_of(**which: Any) -> Asked:
+    return lambda tx: webhooks.newest_first(tx, Which(**which), limit=26, skip=0)
+
+
+def files(state: str | None) -> Asked:
+    return lambda tx: media.newest_first(tx, state=state, limit=26, skip=0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        (log_of(), "webhook_delivery_team_id (team_id=?)"),
+        (log_of(state="EXHAUSTED"), "webhook_delivery_state (team_id=? AND state=?)"),
+        (log_of(state="PENDING"), "webhook_delivery_state (team_id=? AND state=?)"),
+        (log_of(event="messages"), "webhook_delivery_event (team_id=? AND event=?)"),
+        (log_of(peer="15550001111"), "webhook_delivery_peer (team_id=? AND peer=?)"),
+        (log_of(wamid="wamid.x"), "webhook_delivery_wamid (team_id=? AND wamid=?)"),
+        (
+            log_of(from_at=4_000_000, to_at=9_000_000),
+            "webhook_delivery_team_id (team_id=? AND id>? AND id<?)",
+        ),
+        (log_of(plugin_id="p"), "webhook_delivery_endpoint (endpoint_id=?)"),
+        (files(None), "media_team_id_created_at (team_id=?)"),
+        (files("FAILED"), "media_team_id_state (team_id=? AND state=?)"),
+        (lambda tx: media.find_by_mid(tx, "1"), "media_team_id_mid (team_id=? AND mid=?)"),
+    ],
+)
+async def test_a_list_is_found_in_its_index(
+    migrated_sqlite: Path, tmp_path: Path, asked: Asked, index: str
+) -> None:
+    db = open_database(copy_file(migrated_sqlite, tmp_path / "samvad.db"))
+    with sqlite3.connect(tmp_path / "samvad.db") as file:
+        file.execute(
+            "INSERT INTO endpoint (id, team_id, plugin_id, format, url, events, is_active, hears_from_at,"
+            " failures, created_at, updated_at) VALUES ('e', 't', 'p', 'meta', 'u', '[]', 1, 0, 0, 0, 0)"
+        )
+    said: list[tuple[str, Any]] = []
+
+    def listen(connection: Any, cursor: Any, sql: str, params: Any, context: Any, many: bool) -> None:
+        said.append((sql, params))
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        await db.team("t").read(asked)
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
+        await db.close()
+
+    sql, params = said[-1]
+    plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {sql}", params)]
+    file.close()
+    assert any(index in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
