@@ -173,9 +173,11 @@ async def make_team(app: App, business: Business, *, name: str) -> Team:
 
 
 @asynccontextmanager
-async def running(database_url: str, folder: Path, **given: Any) -> AsyncIterator[Product]:
-    """A product with one team, ready for a test; drained and closed after it."""
-    sandbox = Sandbox(BUSINESS, OTHER_BUSINESS)
+async def running(
+    database_url: str, folder: Path, *, other: Business = OTHER_BUSINESS, **given: Any
+) -> AsyncIterator[Product]:
+    """A product with one team, ready for a test; drained and closed after it. `other` lives at Meta beside it."""
+    sandbox = Sandbox(BUSINESS, other)
     later = Later()
     async with served(sandbox.app) as sandbox_url, served(later) as base_url:
         await sandbox.start()

@@ -15,6 +15,8 @@ from samvad.domain.messages import sends, statuses
 from samvad.domain.processes import operations as processes
 from samvad.domain.templates import jobs as templates
 from samvad.domain.waba import jobs as waba_jobs
+from samvad.domain.waba import refresh as waba_refresh
+from samvad.domain.waba import tokens as waba_tokens
 from samvad.domain.waba.directory import Directory
 from samvad.domain.webhooks import operations as webhooks
 from samvad.domain.webhooks.dispatch import Dispatcher
@@ -71,6 +73,8 @@ class App:
             send_patience_s=settings.send_patience_s,
         )
         self.directory = Directory(self.res)
+        self.tokens = waba_tokens.Watch(self.res)
+        self.cloud.on_invalid_token = self.tokens.suspect
         self.folder = Folder(self.res)
         self.dispatcher = Dispatcher(self.res, rules=_patience(settings))
         self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs, but=SLOW)
@@ -111,6 +115,7 @@ class App:
                 ("fold", self.folder.run()),
                 ("deliveries", self.dispatcher.run()),
                 ("jobs", self.worker.run()),
+                ("tokens", self.tokens.run()),
                 *(("media", it.run()) for it in self.media_workers),
                 *((it.name, it.run()) for it in self._recurring()),
             )
@@ -161,6 +166,9 @@ class App:
         async def unsubscribe(job: Job) -> None:
             await waba_jobs.unsubscribe(self.res, job)
 
+        async def refresh_waba(job: Job) -> None:
+            await waba_refresh.refresh_promised(self.res, job)
+
         async def follow_merge(job: Job) -> None:
             await processes.follow_merge(self.res, job)
 
@@ -173,6 +181,7 @@ class App:
             "ingress.fold_past": fold_past,
             "templates.sync": sync_templates,
             "waba.unsubscribe": unsubscribe,
+            "waba.refresh": refresh_waba,
         }
 
     def _slow_handlers(self) -> dict[str, Handler]:
@@ -187,6 +196,8 @@ class App:
         """Everything that happens by the clock, on one page."""
         clock, write = self.res.clock, self.db.write
         poll = templates.Poll(self.res, every_s=self.settings.template_poll_s)
+        number_poll_s = self.settings.number_poll_s
+        numbers = waba_refresh.Poll(self.res, every_s=number_poll_s)
         return [
             # A status can be parked while, on another connection, its message gets its wamid.
             Recurring("statuses.sweep", 2.0, lambda: write(statuses.sweep_parked, at=clock())),
@@ -202,6 +213,11 @@ class App:
             ),
             Recurring("sends.name_unanswered", 300.0, self.name_unanswered),
             *([Recurring("templates.poll", 60.0, poll.run)] if self.settings.template_poll_s > 0 else []),
+            *(
+                [Recurring("numbers.poll", min(60.0, number_poll_s), numbers.run)]
+                if number_poll_s > 0
+                else []
+            ),
             Recurring("webhooks.forget_old", 3600.0, self.forget_webhooks),
         ]
 

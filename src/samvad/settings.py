@@ -58,6 +58,9 @@ class Settings:
     template_poll_s: float = 6 * 3600
     """How often each account's templates are read from Meta though no webhook asked for it; 0 for never."""
 
+    number_poll_s: float = 3600.0
+    """How often each account and its numbers are read from Meta though no webhook asked for it; 0 for never."""
+
     send_patience_s: float = 5.0
     """How long a send that Meta turns away for being too fast is tried again before the caller hears of it."""
 
@@ -98,6 +101,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         connect_frame_ancestors=_sites(said.get("connect_frame_ancestors", "*")),
         upstream_timeout_s=_number(said, "upstream_timeout_s", 30.0),
         template_poll_s=_number(said, "template_poll_s", 6 * 3600),
+        number_poll_s=_number(said, "number_poll_s", 3600.0),
         send_patience_s=_number(said, "send_patience_s", 5.0),
         rate_limit=_number(said, "rate_limit", 0.0),
         log_format=said.get("log_format", "json"),
@@ -121,6 +125,7 @@ _READ = (
     "connect_frame_ancestors",
     "upstream_timeout_s",
     "template_poll_s",
+    "number_poll_s",
     "send_patience_s",
     "rate_limit",
     "log_format",

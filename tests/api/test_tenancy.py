@@ -64,6 +64,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         ("POST", "/v1/samvad/template/sync", {"json": {"wabaId": ada.waba_id}}),
         ("GET", f"/v1/samvad/doctor?pluginId={ada.plugin_id}", {}),
         ("POST", product.plugin("update-config"), {"json": {"passThroughWebhookUrl": None}}),
+        ("POST", f"/v1/samvad/whatsapp-phone-number/{ada.phone_number_id}/refresh", {}),
         ("POST", writing_to(ada.phone_number_id), {"json": {"from": PERSON, "text": "hi"}}),
         ("POST", f"/v1/ext/chat/{chat}/message", {"json": {}}),
         ("GET", f"/v1/samvad/chat/{chat}", {}),

@@ -4,6 +4,7 @@ from samvad.api import wire
 from samvad.api.call import Call, Fields, numbers_of, page_of
 from samvad.api.files import file_reply
 from samvad.asgi.replies import Reply, data, json_reply
+from samvad.domain.graph import operations as graph
 from samvad.domain.media import operations as media
 from samvad.domain.media.model import State
 from samvad.domain.waba import operations as waba
@@ -39,6 +40,7 @@ async def show_media_object(call: Call) -> Reply:
     """Meta's media object, bare; its `url` is ours and takes the same key."""
     media_id, version = call.path["whatsappMediaId"], _version(call)
     try:
+        await graph.refuse_others_file(call.ctx, media_id)
         said = await media.describe_media(call.ctx, media_id, version=version)
     except Refused as error:
         raise _as_promised(error) from None
@@ -80,6 +82,7 @@ async def fetch_media(call: Call) -> Reply:
 
 async def _file(call: Call, media_id: str) -> Reply:
     try:
+        await graph.refuse_others_file(call.ctx, media_id)
         file = await media.open_media(call.ctx, media_id)
     except Refused as error:
         raise _as_promised(error) from None

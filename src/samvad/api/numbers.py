@@ -4,6 +4,7 @@ from samvad.api import wire
 from samvad.api.call import Call
 from samvad.asgi.replies import Reply, data
 from samvad.domain.waba import operations as waba
+from samvad.domain.waba import refresh
 
 
 async def list_phone_numbers(call: Call) -> Reply:
@@ -13,6 +14,11 @@ async def list_phone_numbers(call: Call) -> Reply:
 
 async def show_phone_number(call: Call) -> Reply:
     return data(wire.phone_number(await waba.get_number(call.ctx, call.path["phoneNumberId"])))
+
+
+async def refresh_phone_number(call: Call) -> Reply:
+    """Read the number and its whole WABA from Meta now."""
+    return data(wire.phone_number(await refresh.refresh_number(call.ctx, call.path["phoneNumberId"])))
 
 
 async def list_business_accounts(call: Call) -> Reply:

@@ -106,6 +106,12 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
         samvad.receive_test_message,
         "required",
     ),
+    (
+        "POST",
+        "/v1/samvad/whatsapp-phone-number/{phoneNumberId}/refresh",
+        numbers.refresh_phone_number,
+        "required",
+    ),
     ("GET", "/v1/samvad/doctor", samvad.show_doctor, "required"),
     ("GET", "/v1/samvad/template", templates.list_templates, "required"),
     ("POST", "/v1/samvad/template/sync", templates.sync_templates, "required"),

@@ -10,6 +10,7 @@ from samvad.domain.media.model import MediaFile, is_media_id
 from samvad.domain.messages.model import Message, Status
 from samvad.domain.templates.knowledge import Known
 from samvad.domain.templates.variables import Variable, wanted
+from samvad.domain.waba.knowledge import account_state, connection_of, number_state
 from samvad.domain.waba.model import PluginConfig
 from samvad.domain.waba.plugins import Shown
 from samvad.domain.webhooks.model import standard_secret
@@ -152,43 +153,43 @@ def _error_context(it: Message) -> dict[str, Any] | None:
 
 
 def phone_number(row: Any) -> dict[str, Any]:
-    meta = row.details
-    quality = meta.get("quality_rating")
-    throughput = meta.get("throughput")
-    level = throughput.get("level") if isinstance(throughput, dict) else None
-    tier = meta.get("whatsapp_business_manager_messaging_limit") or meta.get("messaging_limit_tier")
+    """What Meta said of it last: when it was read, or in a webhook since."""
+    meta, it = row.details, number_state(row.details, row.verified_name, row.known)
     health = meta.get("health_status")
+    lost = it.gone_at is not None or ((row.account_known or {}).get("connection") or {}).get("value")
     return {
         "id": row.id,
         "waba": row.waba_id,
         "pluginId": row.plugin_id,
         "displayPhoneNumber": row.display_phone_number or None,
-        "verifiedName": row.verified_name,
-        "status": meta.get("status"),
-        "chakraStatus": _connection(meta),
-        "qualityScore": {"score": quality if quality in ("GREEN", "YELLOW", "RED") else "UNKNOWN"},
-        "messagingLimitTier": tier,
-        "nameStatus": meta.get("name_status"),
+        "verifiedName": it.verified_name,
+        "status": it.status,
+        "chakraStatus": connection_of(meta, lost),
+        "qualityScore": {"score": it.quality},
+        "messagingLimitTier": it.tier,
+        "nameStatus": it.name_status,
         "codeVerificationStatus": meta.get("code_verification_status"),
         "accountMode": meta.get("account_mode"),
         "platformType": meta.get("platform_type"),
-        "throughput": {"level": level} if level else None,
+        "throughput": {"level": it.throughput} if it.throughput else None,
         "healthStatus": health if isinstance(health, dict) and "entities" in health else None,
     }
 
 
 def business_account(row: Any) -> dict[str, Any]:
+    it = account_state(row.details, row.name, row.known)
     return {
         "id": row.id,
         "name": row.name,
-        "chakraStatus": _connection(row.details),
+        "chakraStatus": connection_of(row.details, it.lost_by),
         "pluginId": row.plugin_id,
+        "lostBy": it.lost_by,
+        "reviewStatus": it.review,
+        "banState": it.ban,
+        "violation": it.violation,
+        "restrictions": it.restrictions,
+        "refreshedAt": row.refreshed_at,
     }
-
-
-def _connection(details: dict[str, Any]) -> str:
-    """`DISCOVERED` is a number that a webhook mentioned and nobody has connected yet."""
-    return "DISCOVERED" if details.get("discovered") else "CONNECTED"
 
 
 def plugin(it: Shown) -> dict[str, Any]:
@@ -216,7 +217,7 @@ def plugin(it: Shown) -> dict[str, Any]:
         "serverConfig": plugin_config(own.config)
         | {"enabledWhatsappPhoneNumbers": list(own.enabled_numbers) or numbers},
         "client": own.client,
-        "tokenInvalidAt": own.token_invalid_at,
+        "tokenInvalidAt": it.token_invalid_at,
     }
 
 

@@ -8,6 +8,7 @@ from samvad.domain.inbound import queries as inbound
 from samvad.domain.media import queries as media
 from samvad.domain.messages import sends
 from samvad.domain.messages.tables import messages, parked_statuses
+from samvad.domain.waba import queries as waba
 from samvad.domain.webhooks.tables import deliveries
 from samvad.jobs.tables import jobs
 from samvad.storage import Tx, every_team
@@ -39,6 +40,10 @@ def audit(tx: Tx, *, now: int) -> dict[str, Any]:
         "mediaFailed": [
             {"id": row.id, "team": row.team_id, "error": row.error, "retryAt": row.retry_at}
             for row in media.failed_newest_first(tx, limit=NAMED)
+        ],
+        "tokensInvalid": [
+            {"plugin": row.plugin_id, "team": row.team_id, "waba": row.waba_id, "since": row.since_at}
+            for row in waba.invalid_tokens(tx, limit=NAMED)
         ],
         "jobsThatGaveUp": _count(
             tx, every_team.select(func.count()).select_from(jobs).where(jobs.c.gave_up_at.is_not(None))

@@ -18,6 +18,7 @@ from samvad.domain.messages.model import HEARD, News, Status
 from samvad.domain.messages.receiving import Arrival
 from samvad.domain.templates import news as template_news
 from samvad.domain.waba import discovery
+from samvad.domain.waba import news as waba_news
 from samvad.domain.webhooks import queries as webhooks
 from samvad.domain.webhooks.model import ECHO_FIELD, About, chat_key
 from samvad.ingress import past
@@ -115,6 +116,7 @@ def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> int:
     past.promise(tx, reading.account_news, at=at)
     account_news.log(tx, reading.account_news, at=at)
     template_news.apply(tx, reading.account_news, at=at)
+    waba_news.apply(tx, reading.account_news, at=at)
     deliveries = webhooks.add_for_inbound(
         tx, [(row.id, row.plugin_id, row.received_at) for row in rows], at=at, about=reading.about
     )

@@ -17,7 +17,7 @@ Everything else (`get`, `post`, `delete`, and the named calls) returns Meta's an
 
 import hmac
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -165,6 +165,8 @@ class CloudApi:
             total=timeout_s, connect=connect_timeout_s, sock_connect=connect_timeout_s
         )
         self._connections = connections
+        self.on_invalid_token: Callable[[str], None] | None = None
+        """Told of each token that Meta calls invalid (code 190), whatever the call was; it must be quick."""
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
         self._json_headers: dict[str, dict[str, str]] = {}
@@ -473,6 +475,8 @@ class CloudApi:
                 read = await _read(response)
                 if read is None:
                     return Unknown(f"the Cloud API answered with more than {MAX_ANSWER_BYTES} bytes")
+                if not response.ok:
+                    self._notice_token(read, token)
                 kind = response.headers.get("Content-Type", "application/octet-stream")
                 waits = NO_WAITS if response.ok else _waits(response.headers)
                 return Forwarded(response.status, kind, _without_token(read, token), waits)
@@ -509,11 +513,17 @@ class CloudApi:
             ) as response:
                 body = await _read(response)
                 waits = NO_WAITS if response.ok else _waits(response.headers)
+                if not response.ok:
+                    self._notice_token(body, token)
                 return _Answer(response.status, _without_token(body, token), body is None, waits)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return NotSent(_reason(error, token))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Unknown(_reason(error, token))
+
+    def _notice_token(self, body: bytes | None, token: str) -> None:
+        if self.on_invalid_token is not None and body and errors.calls_token_invalid(body):
+            self.on_invalid_token(token)
 
     def _open(self) -> aiohttp.ClientSession:
         assert not self._closed, "this CloudApi is closed"

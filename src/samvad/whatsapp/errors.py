@@ -16,6 +16,9 @@ NO_CODE = -1
 MAY_HAVE_ACTED = frozenset({1, 2, 131000, 131016})
 """Troubles of Meta's own. The message may be on its way, and the Cloud API has no idempotency key."""
 
+INVALID_TOKEN = 190
+"""Expired, revoked, malformed, of a user who changed the password: the subcode tells which."""
+
 HOURLY = frozenset({4, 613, 80007})
 """Limits of the hour, whose end the usage header tells; the others are of the second."""
 
@@ -136,6 +139,12 @@ def error_in(body: bytes) -> dict[str, Any] | None:
         return None
     error = answer.get("error") if isinstance(answer, dict) else None
     return error if isinstance(error, dict) else None
+
+
+def calls_token_invalid(body: bytes) -> bool:
+    """Whether a refusal says that the access token is no longer good, in whichever way."""
+    error = error_in(body)
+    return error is not None and error.get("code") == INVALID_TOKEN
 
 
 def _details(error: dict[str, Any]) -> str | None:

@@ -11,9 +11,9 @@ from samvad.domain.doctor.disk import Place, disk
 from samvad.domain.doctor.model import CHECKS, Finding, Patient, fault, skipped
 from samvad.kit.errors import NotFound, Refused, SamvadError
 from samvad.storage import Tx
+from samvad.whatsapp.errors import INVALID_TOKEN
 
 T = TypeVar("T")
-INVALID_TOKEN = 190  # Meta's code for every way in which a token is no longer good
 AT_ONCE = 4  # plugins examined side by side
 
 _APART = ("clock", "disk")  # looked at once, and not for each plugin

@@ -1,6 +1,7 @@
 """Passing a request through to Meta, with the token of the account it is about."""
 
 import re
+import secrets
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,9 @@ import msgspec
 
 from samvad.domain.context import Context
 from samvad.domain.graph import queries
+from samvad.domain.media.model import is_media_id
 from samvad.domain.templates import operations as templates
+from samvad.domain.waba import queries as waba
 from samvad.domain.waba.directory import Directory
 from samvad.domain.waba.model import Credential
 from samvad.kit.errors import Ambiguous, NotFound, Refused, Unreachable
@@ -49,12 +52,17 @@ class Request:
 async def forward(
     ctx: Context, directory: Directory, request: Request, *, plugin_id: str | None = None
 ) -> Forwarded:
-    """Meta's answer, whatever it is. Raises NotFound (another team's node, or none of ours to ask with),
-    Unreachable (nothing was done), Ambiguous (a change that Meta may or may not have made), Forbidden.
+    """Meta's answer, whatever it is; for another team's node that of an unknown one, and Meta is not asked.
+
+    Raises NotFound (nobody of ours to ask with), Unreachable (nothing was done), Ambiguous (a change that Meta
+    may or may not have made), Forbidden.
     """
     if (request.changes and not set(request.edges) & set(CONVERSATION)) or not _is_id(request.node):
         ctx.must_manage("Changing what is set up at Meta")
     credential = await _credential(ctx, directory, request, plugin_id)
+    if credential is None:  # another team's: the token may be one that both were connected with
+        error = _unknown(request.method, request.node).error
+        return Forwarded(400, "application/json", msgspec.json.encode({"error": error}))
     answer = await ctx.resources.cloud.forward(
         request.method,
         request.path,
@@ -78,10 +86,25 @@ async def forward(
     return answer
 
 
+async def refuse_others_file(ctx: Context, media_id: str) -> None:
+    """Raises Refused, in Meta's words for an unknown id, where it is known to be another team's and not ours.
+
+    Meta is not asked: the token may be one that both teams were connected with.
+    """
+    if not is_media_id(media_id) or not await ctx.db.read(waba.tokens_oldest_first):
+        return  # an unknown id ends otherwise too
+    owner = await ctx.resources.db.read(queries.owner, media_id, mine=ctx.team_id)
+    if owner is not None and owner.team_id != ctx.team_id:
+        raise _unknown("GET", media_id)
+
+
 async def _credential(
     ctx: Context, directory: Directory, request: Request, plugin_id: str | None
-) -> Credential:
-    """What to ask Meta with: the plugin's own token where the path names it, else that of the node's account."""
+) -> Credential | None:
+    """What to ask Meta with: the plugin's own token where the path names it, else that of the node's account.
+
+    None for a node of another team.
+    """
     if plugin_id is not None:
         await directory.check_plugin(ctx.team_id, plugin_id)
     mine = [
@@ -90,8 +113,6 @@ async def _credential(
         if plugin_id is None or it.plugin_id == plugin_id
     ]
     owner = await ctx.resources.db.read(queries.owner, request.node, mine=ctx.team_id)
-    if owner is not None and owner.team_id != ctx.team_id:
-        raise _unknown(request)
     if owner is not None:
         its = [it for it in mine if it.waba_id == owner.waba_id or it.plugin_id == owner.plugin_id]
         mine = its or mine
@@ -99,6 +120,8 @@ async def _credential(
         raise NotFound(
             "No active number is connected that could ask Meta; connect one, with `samvad connect`."
         )
+    if owner is not None and owner.team_id != ctx.team_id:
+        return None
     if len({it.access_token for it in mine}) == 1 or not _is_id(request.node):
         return mine[0]
     return await _who_can_see(ctx, request, mine)
@@ -140,13 +163,21 @@ async def _tell_templates(ctx: Context, request: Request) -> None:
         await templates.changed(ctx, waba_id)
 
 
-def _unknown(request: Request) -> Refused:
+def _unknown(method: str, node: str) -> Refused:
     """Meta's own words for a node that is not there: what another team has is not there either."""
     message = (
-        f"Unsupported {request.method.lower()} request. Object with ID '{request.node}' does not exist, cannot be "
-        "loaded due to missing permissions, or does not support this operation."
+        f"Unsupported {method.lower()} request. Object with ID '{node}' does not exist, cannot be "
+        "loaded due to missing permissions, or does not support this operation. Please read the Graph API "
+        "documentation at https://developers.facebook.com/docs/graph-api"
     )
-    error = {"message": message, "type": "GraphMethodException", "code": 100, "error_subcode": 33}
+    trace = f"A{secrets.token_urlsafe(18)[:22]}"  # Meta's errors have one, and this must look like any other
+    error = {
+        "message": message,
+        "type": "GraphMethodException",
+        "code": 100,
+        "error_subcode": 33,
+        "fbtrace_id": trace,
+    }
     return Refused(message, status=400, error=error)
 
 

@@ -36,7 +36,8 @@ def owner(tx: Tx, node: str, *, mine: str) -> Owner | None:
         ),
         *(
             Owner(row.team_id, None, row.plugin_id)
-            for row in tx.all(every_team.select(media.c.team_id, media.c.plugin_id).where(media.c.id == node))
+            for name in (media.c.id, media.c.mid)
+            for row in tx.all(every_team.select(media.c.team_id, media.c.plugin_id).where(name == node))
         ),
     ]
     return min(found, key=lambda it: it.team_id != mine, default=None)

@@ -24,7 +24,7 @@ BACK_OFF_MS = (
 )
 """For as long as Meta keeps the file; a day of trouble must not cost a customer's picture."""
 
-MOST_ASKED = 20  # plugins of a team that are asked for an id nobody here has heard of
+MOST_ASKED = 20  # tokens of a team with which Meta is asked for an id nobody here has heard of
 
 log = structlog.get_logger(__name__)
 
@@ -152,8 +152,11 @@ def _failed(tx: Tx, file: MediaFile, error: Exception, *, at: int) -> None:
 
 
 async def _tokens(res: Resources, team_id: str, known: MediaFile | None) -> list[tuple[str, str]]:
-    """Whom to ask: the plugin a file came by, or else every plugin of the team; its id and its token."""
-    found = await res.db.team(team_id).read(waba.plugins_oldest_first)
-    plugins = [it for it in found if it.is_connected]
-    own = [it for it in plugins if known is not None and it.id == known.plugin_id]
-    return [(it.id, res.seal.open(it.access_token_sealed)) for it in (own or plugins)[:MOST_ASKED]]
+    """Whom to ask: the plugin a file came by, or else every plugin of the team; its id, and each token it holds.
+
+    A plugin has more than one where its WABAs were connected with different ones.
+    """
+    found = await res.db.team(team_id).read(waba.tokens_oldest_first)
+    own = [it for it in found if known is not None and it[0] == known.plugin_id]
+    opened = [(plugin_id, res.seal.open(sealed)) for plugin_id, sealed in (own or found)[:MOST_ASKED]]
+    return list({token: (plugin_id, token) for plugin_id, token in reversed(opened)}.values())[::-1]

@@ -45,7 +45,6 @@ async def open_public(res: Resources, path: str) -> StoredFile:
 async def open_media(ctx: Context, media_id: str) -> StoredFile:
     """A file of a message, or one the business uploaded; fetched now where it is not here yet.
 
-    Another team's id is asked of Meta with this team's tokens, like any id we do not know: Meta says no.
     Raises as `fetching.hold` does.
     """
     _check(media_id)

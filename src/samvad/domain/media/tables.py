@@ -39,5 +39,7 @@ media = Table(
     Column("updated_at", Millis, nullable=False),
 )
 Index("ix_media_team_id_mid", media.c.team_id, media.c.mid)
+Index("ix_media_id", media.c.id)  # across teams: is it another's?
+Index("ix_media_mid", media.c.mid)
 Index("ix_media_team_id_created_at", media.c.team_id, media.c.created_at, media.c.id)
 Index("ix_media_team_id_state", media.c.team_id, media.c.state, media.c.created_at, media.c.id)

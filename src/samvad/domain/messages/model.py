@@ -173,6 +173,7 @@ def amended(
     return text, changed if changed or context is not None else None
 
 
+TEST_PREFIX = "TEST."  # of the ids of messages in the test chat
 AMENDING = ("edit", "revoke")
 PLACEHOLDER = "media_placeholder"
 """What history has in place of a file, until Meta sends it under the same id."""

@@ -7,6 +7,7 @@ import msgspec
 
 from samvad.domain.context import Context
 from samvad.domain.inbound.queries import Body
+from samvad.domain.messages.model import TEST_PREFIX
 from samvad.domain.waba.model import Sender
 
 
@@ -15,7 +16,7 @@ async def receive(ctx: Context, sender: Sender, *, phone: str, message: dict[str
 
     The body is Meta's, is kept and folded like Meta's, and reaches customers' webhooks like Meta's.
     """
-    external_id = f"TEST.{uuid.uuid4()}"
+    external_id = f"{TEST_PREFIX}{uuid.uuid4()}"
     ours = {"from": phone, "id": external_id, "timestamp": str(ctx.now() // 1000)}
     value = {
         "messaging_product": "whatsapp",

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from samvad.domain.events.log import Event, record
 from samvad.domain.waba import queries
+from samvad.domain.waba.model import refresh_job
+from samvad.jobs.queue import enqueue_once
 from samvad.storage import Tx
 
 
@@ -40,3 +42,4 @@ def _note(tx: Tx, it: Mention, *, at: int) -> None:
     number = {"id": it.phone_number_id, "waba_id": it.waba_id, "display_phone_number": "", "details": found}
     queries.put_number(tx, {**number, **common})
     record(tx, [Event(it.team_id, "number.discovered", it.phone_number_id)], at=at)
+    enqueue_once(tx, [refresh_job(it.team_id, it.waba_id, at=at)], at=at)

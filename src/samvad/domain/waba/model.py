@@ -201,6 +201,12 @@ def templates_job(team_id: str, waba_id: str, *, at: int) -> Job:
     return Job(team_id, "templates.sync", {"waba_id": waba_id, "since": at}, lane=lane)
 
 
+def refresh_job(team_id: str, waba_id: str, *, at: int) -> Job:
+    """The promise to read an account and its numbers from Meta again."""
+    args = {"wabaId": waba_id, "since": at}
+    return Job(team_id, "waba.refresh", args, lane=f"waba.refresh/{team_id}/{waba_id}")
+
+
 def config_from(stored: dict[str, Any]) -> PluginConfig:
     return PluginConfig(
         stored.get("passThroughWebhookUrl"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from samvad.domain.context import Context, Resources
 from samvad.domain.events.log import Event, record
-from samvad.domain.waba import queries
+from samvad.domain.waba import knowledge, queries
 from samvad.domain.waba.model import (
     ENABLED,
     URL_OF,
@@ -72,19 +72,32 @@ def _store(
     name = wanted.plugin_name or numbers[wanted.phone_number_id].get("verified_name")
     own = _keep_secrets(tx, res, wanted, plugin_id, name=name or f"WhatsApp {wanted.phone_number_id}", at=at)
     common = {"team_id": tx.team_id, "plugin_id": plugin_id, "created_at": at, "updated_at": at}
-    common |= {"disconnected_at": None, "known": None}
+    common |= {"disconnected_at": None}
     asked = {"details": account, "refreshed_at": at, "templates_synced_at": None}
     name = account.get("name") or wanted.waba_id
-    queries.put_account(tx, {"id": wanted.waba_id, "name": name, **asked, **own, **common})
+    known = _still_known(tx, wanted.waba_id, asked_at=at)
+    account_row = {"id": wanted.waba_id, "name": name, "known": known.get(wanted.waba_id)}
+    queries.put_account(tx, {**account_row, **asked, **own, **common})
     owners = queries.owners(tx, numbers)
     for number_id, details in numbers.items():
         before = owners.get(number_id)
         if before is None or before.team_id == tx.team_id or is_free(before):
-            queries.put_number(tx, number_row(number_id, wanted.waba_id, details) | common)
+            row = number_row(number_id, wanted.waba_id, details) | {"known": known.get(number_id)}
+            queries.put_number(tx, row | common)
     _enable(tx, plugin_id, numbers, at=at)
     record(tx, [Event(tx.team_id or "", "number.connected", it) for it in numbers], at=at)
     enqueue_once(tx, [templates_job(tx.team_id or "", wanted.waba_id, at=at)], at=at)
     return plugin_id
+
+
+def _still_known(tx: Tx, waba_id: str, *, asked_at: int) -> dict[str, Any]:
+    """What webhooks told this team, by id, that Meta's answers do not tell: a ban stays one."""
+    rows = (*queries.accounts_to_change(tx, {waba_id}), *queries.numbers_to_change(tx, {waba_id}))
+    return {
+        row.id: knowledge.without_token(knowledge.after_reading(row.known, asked_at=asked_at))
+        for row in rows
+        if row.team_id == tx.team_id
+    }
 
 
 def number_row(number_id: str, waba_id: str, details: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from samvad.domain.context import Context
 from samvad.domain.events.log import Event, record
 from samvad.domain.waba import operations, queries
+from samvad.domain.waba.knowledge import INVALID
 from samvad.domain.waba.model import Plugin
 from samvad.domain.webhooks import queries as endpoints
 from samvad.jobs.queue import Job, enqueue
@@ -26,6 +27,13 @@ class Shown:
     plugin: Plugin
     accounts: Sequence[Any]
     numbers: Sequence[Any]
+
+    @property
+    def token_invalid_at(self) -> int | None:
+        """Since when Meta calls its token invalid, or that of one of its WABAs with its own."""
+        noted = [(row.known or {}).get(INVALID) for row in self.accounts if row.access_token_sealed]
+        since = [self.plugin.token_invalid_at, *(it["at"] for it in noted if it)]
+        return min((it for it in since if it is not None), default=None)
 
 
 async def create(ctx: Context, *, type: str, name: str) -> Shown:

@@ -1,10 +1,11 @@
 """Plugins, accounts and numbers in the database."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, func
+from sqlalchemy import Row, Select, Table, bindparam, func
 
+from samvad.domain.waba.knowledge import INVALID
 from samvad.domain.waba.model import ENABLED, Plugin, config_from
 from samvad.domain.waba.tables import business_accounts, connect_tokens, phone_numbers, plugins
 from samvad.storage import Tx, every_team
@@ -39,11 +40,43 @@ OWN_SECRETS = every_team.select(business_accounts.c.id, business_accounts.c.app_
     business_accounts.c.app_secret_sealed.is_not(None),
 )
 
+ACCOUNTS_TO_CHANGE = (
+    every_team.select(business_accounts)
+    .where(among(business_accounts.c.id, "ids"), business_accounts.c.disconnected_at.is_(None))
+    .order_by(business_accounts.c.id)
+    .with_for_update()
+)
+NUMBERS_TO_CHANGE = (
+    every_team.select(phone_numbers)
+    .where(among(phone_numbers.c.waba_id, "ids"), phone_numbers.c.disconnected_at.is_(None))
+    .order_by(phone_numbers.c.id)
+    .with_for_update()
+)
+KNOWN_OF_ACCOUNT = (
+    every_team.update(business_accounts)
+    .where(business_accounts.c.id == bindparam("row"))
+    .values(known=bindparam("now_known"), updated_at=bindparam("now"))
+)
+KNOWN_OF_NUMBER = (
+    every_team.update(phone_numbers)
+    .where(phone_numbers.c.id == bindparam("row"))
+    .values(known=bindparam("now_known"), updated_at=bindparam("now"))
+)
+
 STALE_TEMPLATES = (
     every_team.update(business_accounts)
     .where(among(business_accounts.c.id, "ids"), business_accounts.c.team_id == bindparam("team"))
     .values(templates_synced_at=None)
 )
+
+
+class InvalidToken(NamedTuple):
+    """A token Meta calls invalid: of a plugin, or of this WABA in it."""
+
+    plugin_id: str
+    team_id: str
+    waba_id: str | None
+    since_at: int
 
 
 def plugin_of_any_team(tx: Tx, plugin_id: str) -> Row[Any] | None:
@@ -91,15 +124,21 @@ def find_sender(tx: Tx, phone_number_id: str) -> Row[Any] | None:
 
 
 def find_number(tx: Tx, phone_number_id: str) -> Row[Any] | None:
-    return tx.first(
-        tx.select(phone_numbers).where(
-            phone_numbers.c.id == phone_number_id, phone_numbers.c.disconnected_at.is_(None)
-        )
+    return tx.first(_connected_numbers(tx).where(phone_numbers.c.id == phone_number_id))
+
+
+def _connected_numbers(tx: Tx) -> Select[Any]:
+    """Numbers, each with what is known of its account: one that Meta took away takes its numbers along."""
+    of_account = business_accounts.c.known.label("account_known")
+    return (
+        tx.select(phone_numbers, *phone_numbers.c, of_account)
+        .join(business_accounts, business_accounts.c.id == phone_numbers.c.waba_id)
+        .where(phone_numbers.c.disconnected_at.is_(None))
     )
 
 
 def numbers_oldest_first(tx: Tx, *, plugin_id: str | None = None) -> Sequence[Row[Any]]:
-    connected = tx.select(phone_numbers).where(phone_numbers.c.disconnected_at.is_(None))
+    connected = _connected_numbers(tx)
     query = connected.order_by(phone_numbers.c.created_at, phone_numbers.c.id)
     return tx.all(query if plugin_id is None else query.where(phone_numbers.c.plugin_id == plugin_id))
 
@@ -160,10 +199,24 @@ def find_account_token(tx: Tx, waba_id: str) -> str | None:
     return row.own or row.shared or None if row else None
 
 
+def tokens_oldest_first(tx: Tx) -> list[tuple[str, str]]:
+    """Plugin and sealed token, for each plugin that is there and each of its WABAs with a token of its own."""
+    alive = tx.select(plugins, plugins.c.id, plugins.c.access_token_sealed).where(
+        plugins.c.deleted_at.is_(None), plugins.c.access_token_sealed != ""
+    )
+    shared = [(row.id, row.access_token_sealed) for row in tx.all(alive.order_by(plugins.c.created_at))]
+    own = [
+        (row.plugin_id, row.access_token_sealed)
+        for row in accounts_oldest_first(tx)
+        if row.access_token_sealed
+    ]
+    return [*shared, *own]
+
+
 def accounts_of_every_team(tx: Tx, *, after: str, limit: int) -> Sequence[Row[Any]]:
-    """Across teams: the poll of templates goes over all accounts, a page at a time."""
+    """Across teams: the polls of templates and numbers go over all accounts, a page at a time."""
     table = business_accounts
-    query = every_team.select(table.c.id, table.c.team_id, table.c.templates_synced_at)
+    query = every_team.select(table.c.id, table.c.team_id, table.c.templates_synced_at, table.c.refreshed_at)
     connected = query.where(table.c.id > after, table.c.disconnected_at.is_(None))
     return tx.all(connected.order_by(table.c.id).limit(limit))
 
@@ -194,6 +247,62 @@ def put_account(tx: Tx, row: dict[str, Any]) -> None:
 
 def set_account(tx: Tx, waba_id: str, **changes: Any) -> None:
     tx.execute(tx.update(business_accounts).where(business_accounts.c.id == waba_id).values(**changes))
+
+
+def accounts_to_change(tx: Tx, waba_ids: Collection[str]) -> Sequence[Row[Any]]:
+    """Connected ones, locked. Across teams: the fold asks, and looks whose each is."""
+    return tx.all(ACCOUNTS_TO_CHANGE, {"ids": waba_ids})
+
+
+def numbers_to_change(tx: Tx, waba_ids: Collection[str]) -> Sequence[Row[Any]]:
+    """Of these accounts, locked; as `accounts_to_change`, and after it."""
+    return tx.all(NUMBERS_TO_CHANGE, {"ids": waba_ids})
+
+
+def set_known_of_account(tx: Tx, waba_id: str, known: Any, *, at: int) -> None:
+    """Across teams: of a row that was looked at and locked."""
+    tx.execute(KNOWN_OF_ACCOUNT, {"row": waba_id, "now_known": known or None, "now": at})
+
+
+def set_known_of_number(tx: Tx, phone_number_id: str, known: Any, *, at: int) -> None:
+    """As `set_known_of_account`."""
+    tx.execute(KNOWN_OF_NUMBER, {"row": phone_number_id, "now_known": known or None, "now": at})
+
+
+def tokens_of_every_team(tx: Tx, table: Table, *, after: str, limit: int) -> Sequence[Row[Any]]:
+    """Of plugins or of accounts, a page at a time. Across teams: one token of Meta may be known to several."""
+    query = every_team.select(table.c.id, table.c.team_id, table.c.access_token_sealed)
+    held = query.where(table.c.id > after, table.c.access_token_sealed != "")
+    return tx.all(held.order_by(table.c.id).limit(limit))
+
+
+def plugins_with_token(tx: Tx, sealed: str) -> list[Plugin]:
+    """Plugins that hold exactly this sealed token; each sealing is another, so there is one at most."""
+    return [it for it in plugins_oldest_first(tx) if it.access_token_sealed == sealed]
+
+
+def accounts_with_token(tx: Tx, sealed: str) -> list[Row[Any]]:
+    """Connected accounts with exactly this sealed token of their own."""
+    return [row for row in accounts_oldest_first(tx) if row.access_token_sealed == sealed]
+
+
+def invalid_tokens(tx: Tx, *, limit: int) -> list[InvalidToken]:
+    """Of every team, for the audit: the tokens of plugins, and those that accounts have of their own."""
+    noted = every_team.select(plugins).where(plugins.c.token_invalid_at.is_not(None))
+    own = every_team.select(business_accounts).where(
+        business_accounts.c.access_token_sealed.is_not(None), business_accounts.c.known.is_not(None)
+    )
+    return [
+        *(
+            InvalidToken(row.id, row.team_id, None, row.token_invalid_at)
+            for row in tx.all(noted.where(plugins.c.deleted_at.is_(None)).order_by(plugins.c.id).limit(limit))
+        ),
+        *(
+            InvalidToken(row.plugin_id, row.team_id, row.id, row.known[INVALID]["at"])
+            for row in tx.all(own.order_by(business_accounts.c.id).limit(limit))
+            if INVALID in row.known
+        ),
+    ]
 
 
 def add_token(tx: Tx, row: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ business_accounts = Table(
     # Its own credentials, where the plugin holds another WABA that was connected with others.
     Column("access_token_sealed", Text),
     Column("app_secret_sealed", Text),
-    Column("known", JsonText),  # what webhooks said of it, and when: see model.Known
+    Column("known", JsonText),  # what webhooks said of it, and when: see knowledge.Known
     Column("refreshed_at", Millis),  # when Meta was last asked about it and its numbers
     Column("disconnected_at", Millis),  # it has left its plugin; whoever shows a token may connect it
     Column("created_at", Millis, nullable=False),
