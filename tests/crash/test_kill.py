@@ -151,8 +151,8 @@ async def serving(
         }
         server = Server(port, environment)
         app = App(settings_for(database_url, folder, **given))
-        await server.start()
         try:
+            await server.start()
             team = await make_team(app, BUSINESS, name="Ada's Kitchen")
             yield server, sandbox, team, customer, app
         finally:
