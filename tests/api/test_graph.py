@@ -106,6 +106,10 @@ async def test_the_token_of_the_account_that_has_the_node_is_used(product: Produ
         reply = await product.api.get(f"/v1/whatsapp/v24.0/{node}?fields=id")
         assert reply.json()["id"] == node, reply.text
 
+    for node in ("a.b:c", "4::aW1hZ2U=.x"):  # Meta's own business, dots and all
+        reply = await product.api.get(f"/v1/whatsapp/v24.0/{node}?fields=id")
+        assert reply.json()["error"]["code"], reply.text
+
     # A second number of that account, which nobody has connected here: only Meta knows whose it is.
     unknown = BUSINESS.phone_numbers[1].id
     for _ in range(2):

@@ -27,7 +27,7 @@ from email.message import Message
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import httpx
 import yaml
@@ -241,6 +241,8 @@ def _parsed(media_type: str, headers: httpx.Headers, content: bytes) -> Any:
     if media_type == "multipart/form-data":
         return _form(headers["Content-Type"], content)
     text = content.decode("utf-8")
+    if media_type == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(text, keep_blank_values=True))
     return json.loads(text, parse_constant=_no_such_number) if media_type == JSON else text
 
 

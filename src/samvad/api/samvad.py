@@ -63,5 +63,5 @@ async def list_events(call: Call) -> Reply:
 
 
 async def show_doctor(call: Call) -> Reply:
-    findings = await doctor.examine_team(call.ctx, plugin_id=call.query().get("pluginId") or None)
+    findings = await doctor.examine_team(call.ctx, plugin_id=call.query().get("pluginId"))
     return data([wire.finding(it) for it in findings])

@@ -15,7 +15,7 @@ async def list_templates(call: Call) -> Reply:
     fields = Fields(paging)
     limit, skip = page_of(paging, fields)
     fields.done()
-    plugin_id = query.get("pluginId") or None
+    plugin_id = query.get("pluginId")
     if plugin_id is not None:
         await waba.get_plugin(call.ctx, plugin_id)
     wanted = Filter(

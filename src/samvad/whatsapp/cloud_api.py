@@ -555,6 +555,7 @@ class _Answer:
 
 _VERSION = re.compile(r"v\d{1,3}\.\d{1,2}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+# A dot inside a step is Meta's (ids of uploads); a step that begins with one could climb out of the path.
 _PATH = re.compile(r"[A-Za-z0-9_:=-][A-Za-z0-9_:=.-]*(?:/[A-Za-z0-9_:=-][A-Za-z0-9_:=.-]*)*")
 
 
