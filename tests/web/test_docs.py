@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,9 @@ import pytest
 import typer.main
 from standardwebhooks import WebhookVerificationError
 
+from samvad import settings
 from samvad.cli import app as commands
-from samvad.domain.webhooks.model import SIGNATURE_HEADER, sign, signed_headers
+from samvad.domain.webhooks.model import BACK_OFF_MS, SIGNATURE_HEADER, sign, signed_headers
 from samvad.web.docs import GUIDES, Docs
 from tests.harness import Product
 from tests.sandbox.wire import served
@@ -98,6 +100,22 @@ def test_every_command_that_a_guide_or_the_readme_names_is_one() -> None:
     unknown = [(page, words) for page, words in named if not is_command(root, words.split())]
     assert len(named) > 15
     assert unknown == []
+
+
+def test_every_setting_is_on_its_page_with_its_default_and_no_other() -> None:
+    page = (GUIDES / "settings.md").read_text()
+    readme = (GUIDES.parents[1] / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `SAMVAD_([A-Z_]+)` \| ([^|]+) \|", page, re.MULTILINE))
+
+    assert {name.lower() for name in rows} == set(settings._READ)
+    assert set(re.findall(r"SAMVAD_([A-Z_]+)", readme)) <= set(rows)
+    for it in fields(settings.Settings):
+        if type(it.default) in (int, float) and it.name.upper() in rows:
+            said = re.match(r"[\d.]+", rows[it.name.upper()])
+            assert said is not None, it.name
+            assert float(said[0]) == it.default, it.name
+    back_off = rows["WEBHOOK_BACK_OFF_S"].strip("`")
+    assert tuple(int(word) * 1000 for word in back_off.split(",")) == BACK_OFF_MS
 
 
 def is_command(root: object, words: list[str]) -> bool:
