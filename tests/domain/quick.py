@@ -45,6 +45,9 @@ class Clock:
         self.now += 1
         return self.now
 
+    def pass_by(self, ms: int) -> None:
+        self.now += ms
+
     def seconds(self) -> float:
         return self.now / 1000
 

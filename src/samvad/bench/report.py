@@ -1,16 +1,20 @@
 """A result for people, and for programs."""
 
+from collections.abc import Callable
+
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from samvad.bench.chaos import Proof, Run
 from samvad.bench.load import Latency
 from samvad.bench.result import Result
 
 WIDTH = 100  # columns, where it is not a terminal that says so
 
 
-def as_json(result: Result) -> bytes:
+def as_json(result: Result | Proof) -> bytes:
     """The result and its verdict `holds`, indented; units stand at the end of the names."""
     return msgspec.json.format(msgspec.json.encode({"holds": result.holds, **_fields(result)}), indent=2)
 
@@ -67,7 +71,38 @@ def show(result: Result, console: Console) -> None:
         console.print(f"[red]{words}[/red]", highlight=False)
 
 
-def _fields(result: Result) -> dict[str, object]:
+def show_proof(proof: Proof, console: Console) -> None:
+    """The runs side by side, and a sentence for each thing that is not as it was in the first."""
+    title = f"samvad bench chaos: {proof.database}, {proof.messages:,} messages, seed {proof.seed}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for run in proof.runs:
+        table.add_column(run.name, justify="right")
+
+    def line(name: str, of: Callable[[Run], object]) -> None:
+        values = [of(run) for run in proof.runs]
+        table.add_row(name, *(f"{it:,}" if isinstance(it, int) else str(it) for it in values))
+
+    line("state", lambda run: run.state[:16])
+    line("told to the customer", lambda run: run.told[:16])
+    table.add_section()
+    line("kill -9", lambda run: run.kills)
+    line("webhooks taken from Meta", lambda run: run.webhooks_from_meta)
+    line("lost or refused on the way", lambda run: run.webhooks_lost)
+    line("events for the customer", lambda run: run.events)
+    line("attempts to tell them", lambda run: run.attempts)
+    line("of these failed", lambda run: run.attempts_failed)
+    table.add_section()
+    line("sends asked for again", lambda run: run.repeated)
+    line("ambiguous, and named", lambda run: run.ambiguous)
+    line("sent twice", lambda run: run.sent_twice)
+    line("seconds", lambda run: run.seconds)
+    console.print(table)
+    for words in (*proof.differences, *(f"{run.name}: {it}" for run in proof.runs for it in run.problems)):
+        console.print(f"[red]{escape(words)}[/red]", highlight=False)
+
+
+def _fields(result: Result | Proof) -> dict[str, object]:
     fields: dict[str, object] = msgspec.to_builtins(result, str_keys=True)
     return fields
 

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,14 @@ class Rig:
 
     party: Party
 
-    def __init__(self, folder: Path, database_url: str, sandbox: Child, relay: Relay | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database_url: str,
+        sandbox: Child,
+        relay: Relay | None,
+        settings: Mapping[str, str],
+    ) -> None:
         self.folder = folder
         self.database_url = database_url
         self.sandbox = sandbox
@@ -92,6 +99,7 @@ class Rig:
         environ = {
             "SAMVAD_DATABASE_URL": database_url,
             "SAMVAD_GRAPH_URL": f"http://127.0.0.1:{sandbox.port}",
+            **settings,
         }
         self.server = Child(
             "server", "samvad", "serve", "--data", str(data), log=folder / "server.log", environ=environ
@@ -168,9 +176,18 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
-    place: Place, *, sandbox_settings: dict[str, Any], with_relay: bool, tell: Tell
+    place: Place,
+    *,
+    sandbox_settings: dict[str, Any],
+    with_relay: bool,
+    tell: Tell,
+    settings: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> AsyncIterator[Rig]:
-    """A server under test, from nothing; afterwards all of it is gone."""
+    """A server under test, from nothing; afterwards all of it is gone.
+
+    `settings` are the server's, by their names in its environment; `seed` is the sandbox's.
+    """
     if place.folder is not None and not place.folder.is_dir():
         raise NotFound(f"There is no folder {place.folder}; --data names an existing one.")
     tell("starting a server and a sandbox", None)
@@ -180,9 +197,9 @@ async def rig(
     try:
         async with _database_url(place, folder) as database_url:
             config = folder / "sandbox.json"
-            config.write_bytes(msgspec.json.encode(_sandbox_config(sandbox_settings)))
+            config.write_bytes(msgspec.json.encode(_sandbox_config(sandbox_settings, seed)))
             sandbox = Child("sandbox", "samvad.sandbox", "--config", str(config), log=folder / "sandbox.log")
-            running = Rig(folder, database_url, sandbox, relay)
+            running = Rig(folder, database_url, sandbox, relay, settings or {})
             try:
                 await running.start()
                 yield running
@@ -196,7 +213,7 @@ async def rig(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sandbox_config(settings: dict[str, Any]) -> dict[str, Any]:
+def _sandbox_config(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     business = {
         "waba_id": WABA_ID,
         "name": "Bench",
@@ -204,7 +221,7 @@ def _sandbox_config(settings: dict[str, Any]) -> dict[str, Any]:
         "app_secret": APP_SECRET,
         "phone_numbers": [{"id": PHONE_NUMBER_ID, "display": DISPLAY, "verified_name": "Bench"}],
     }
-    return {"businesses": [business], "settings": settings}
+    return {"businesses": [business], "settings": settings, "seed": seed}
 
 
 async def _make_party(res: Resources) -> Party:

@@ -5,7 +5,7 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,9 +15,12 @@ from samvad.cli import app
 from samvad.kit.errors import BadRequest
 
 if TYPE_CHECKING:
+    from samvad.bench.chaos import Proof
     from samvad.bench.options import Options
     from samvad.bench.result import Result
     from samvad.bench.rig import Tell
+
+    AnyResult = TypeVar("AnyResult", Result, Proof)
 
 CALLERS = 64
 FEWEST, MOST = 16, 512  # connections of an open loop: what is due waits for one, and the wait counts
@@ -57,9 +60,10 @@ def ingest(
 ) -> None:
     """Post Meta's webhooks: one inbound text to three statuses. By default 64 callers, as fast as they can."""
     from samvad.bench import ingest as ingesting
+    from samvad.bench import report
 
     options = _options(seconds, callers, rate, database, data, kill_after)
-    _run(ingesting.run, options, json)
+    _run(lambda tell: ingesting.run(options, tell), report.show, json)
 
 
 @bench.command("send")
@@ -73,12 +77,36 @@ def send(
     kill_after: Kill = None,
 ) -> None:
     """Send messages, and take three status webhooks for each. By default 500 a second, by the clock."""
+    from samvad.bench import report
     from samvad.bench import send as sending
 
     if rate is None and callers is None:
         rate = 500.0
     options = _options(seconds, callers, rate, database, data, kill_after)
-    _run(sending.run, options, json)
+    _run(lambda tell: sending.run(options, tell), report.show, json)
+
+
+@bench.command("chaos")
+def chaos(
+    messages: int = 10_000,
+    seed: int = 1,
+    kill_every: Annotated[
+        float,
+        typer.Option(help="In the third run, kill -9 the server every so many seconds; 0: no such run."),
+    ] = 5.0,
+    database: Database = None,
+    data: Data = None,
+    json: Json = None,
+) -> None:
+    """Prove that nothing is lost or doubled: calm, in chaos, and killed, a script ends in the same state."""
+    from samvad.bench import chaos as proving
+    from samvad.bench import report
+    from samvad.bench.rig import Place
+
+    options = proving.Options(
+        messages, seed, kill_every, place=Place(data.absolute() if data else None, database)
+    )
+    _run(lambda tell: proving.prove(options, tell), report.show_proof, json)
 
 
 def _options(
@@ -101,13 +129,17 @@ def _options(
     return Options(seconds, connections, rate, kill_after_s=kill_after, place=place)
 
 
-def _run(bench: "Callable[[Options, Tell], Awaitable[Result]]", options: "Options", json: str | None) -> None:
+def _run(
+    bench: "Callable[[Tell], Awaitable[AnyResult]]",
+    show: "Callable[[AnyResult, Console], None]",
+    json: str | None,
+) -> None:
     from samvad.bench import report
     from samvad.cli.running import configure_logs
 
     configure_logs("console")
     with _progress() as tell:
-        result = _finish(_until_done(bench(options, tell)))
+        result = _finish(_until_done(bench(tell)))
     if json is not None:
         written = report.as_json(result).decode() + "\n"
         if json == "-":
@@ -116,12 +148,12 @@ def _run(bench: "Callable[[Options, Tell], Awaitable[Result]]", options: "Option
             Path(json).write_text(written, encoding="utf-8")
     if json != "-":
         terminal = Console()
-        report.show(result, terminal if terminal.is_terminal else Console(width=report.WIDTH))
+        show(result, terminal if terminal.is_terminal else Console(width=report.WIDTH))
     if not result.holds:
         raise typer.Exit(1)
 
 
-async def _until_done(work: "Awaitable[Result]") -> "Result":
+async def _until_done(work: "Awaitable[AnyResult]") -> "AnyResult":
     """Also when we are asked to end, the processes we started are ended first."""
     this = asyncio.current_task()
     assert this is not None
@@ -130,7 +162,7 @@ async def _until_done(work: "Awaitable[Result]") -> "Result":
     return await work
 
 
-def _finish(work: "Coroutine[Any, Any, Result]") -> "Result":
+def _finish(work: "Coroutine[Any, Any, AnyResult]") -> "AnyResult":
     """On the loop the server runs on too, where there is one for this platform."""
     try:
         import uvloop

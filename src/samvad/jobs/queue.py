@@ -10,7 +10,7 @@ from samvad.jobs.tables import jobs
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
-LEASE_MS = 60_000  # a job whose worker died is due again after this
+LEASE_MS = 15_000  # renewed while it is worked at; a job whose worker died is due again after this
 BACK_OFF_MS = (1_000, 5_000, 30_000, 120_000, 600_000, 3_600_000)  # then it has given up, visibly
 
 ADD = every_team.insert(jobs)

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ class Watching:
     ids: list[str] = field(default_factory=list)
     hangs_for: set[str] = field(default_factory=set)
     answers: dict[str, int] = field(default_factory=dict)
+    busy_for: set[str] = field(default_factory=set)
+    """Chats whose next POST meets a 429 that asks for no wait at all, …"""
+    when_busy: Callable[[], None] | None = None
+    """… and what happens then."""
     pace_s: float = 0.0
     under_way: int = 0
     most: int = 0
@@ -52,10 +57,16 @@ class Watching:
                 await self.release.wait()
             await asyncio.sleep(self.pace_s)
             answer = next((self.answers[it] for it in who if it in self.answers), 200)
+            headers: list[tuple[bytes, bytes]] = []
+            if who & self.busy_for:
+                self.busy_for -= who
+                if self.when_busy is not None:
+                    self.when_busy()
+                answer, headers = 429, [(b"retry-after", b"0")]
             if answer == 200:
                 self.got += wamids
                 self.ids.append(dict(scope["headers"])[b"webhook-id"].decode())
-            await send({"type": "http.response.start", "status": answer, "headers": []})
+            await send({"type": "http.response.start", "status": answer, "headers": headers})
             await send({"type": "http.response.body", "body": b"OK"})
         finally:
             self.under_way -= 1
@@ -156,6 +167,23 @@ async def test_an_event_that_is_refused_holds_its_own_chat_only(live: Small, cus
     first, second, _ = await live.rows(deliveries)
     assert (first.attempts > 0, second.attempts) == (True, 0)
     assert (await live.row(endpoints)).rests_until_at is None
+
+
+async def test_an_event_whose_wait_is_over_at_once_is_not_overtaken_by_the_next_of_its_chat(
+    live: Small, customer: Watching
+):
+    customer.busy_for = {ONE}
+    customer.when_busy = partial(live.clock.pass_by, 1_000)  # until the answer is written down
+    await point(live, customer.url)
+    endpoint = await live.row(endpoints)
+    await operations.pause(live.context(), endpoint.id)
+    await said(live, "one.1", "one.2", "one.3")
+    await live.fold()
+
+    await operations.resume(live.context(), endpoint.id)
+    await until(lambda: len(customer.got) == 3)
+
+    assert customer.got == ["one.1", "one.2", "one.3"]
 
 
 async def test_two_processes_on_one_database_deliver_everything_once(

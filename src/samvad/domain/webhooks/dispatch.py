@@ -199,7 +199,9 @@ class Service:
         if decided is not None:
             self.posts += 1
             self._resting = decided.health.rests(self._clock())
-        if decided is None or decided.holds:  # looked up again, in its order and at the address of then
+        if decided is None or decided.state == "PENDING":
+            # Looked up again, in its order and at the address of then: however short its wait was, what
+            # follows must not overtake it.
             self._chats[chat].clear()
         if not self._chats[chat]:
             del self._chats[chat]
