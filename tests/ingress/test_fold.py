@@ -98,7 +98,7 @@ async def test_the_same_bodies_in_any_order_and_any_number_of_times_are_one_stat
 
 async def forget_all_but_ours(small: Small) -> None:
     """As before the first webhook; only our own send stays, and forgets what became of it."""
-    for table in ("inbound_event", "contact", "contact_identity", "chat", "parked_status"):
+    for table in ("inbound_event", "event", "job", "contact", "contact_identity", "chat", "parked_status"):
         await small.execute(text(f"DELETE FROM {table}"))
     await small.execute(text("DELETE FROM message WHERE user_id IS NULL"))
     await small.execute(

@@ -4,14 +4,12 @@ They are third parties' and lie beside the repository; without them these tests 
 """
 
 import json
-import random
 from copy import deepcopy
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from samvad.domain.inbound.tables import inbound_events
 from samvad.domain.messages.tables import messages, parked_statuses
@@ -19,7 +17,6 @@ from samvad.ingress.fold import Reading
 from samvad.whatsapp.webhooks import message_ids
 from tests.domain.meta import contact, echoed, message, received, status, statuses, webhook
 from tests.domain.quick import START, Small
-from tests.ingress.state import known
 from tests.whatsapp.shared import recorded_webhooks
 
 RECORDED = list(recorded_webhooks())
@@ -69,50 +66,6 @@ async def test_every_recorded_webhook_is_accepted_stored_and_loses_no_id(small: 
         assert "could not be folded" not in (row.problem or ""), name
         lost = [it for it in message_ids(raw) if it not in stored]
         assert not lost or row.kept_fields or row.problem, f"{name} lost {lost}"
-
-
-@needs_recordings
-async def test_recorded_webhooks_folded_twice_in_any_order_are_one_state(small: Small):
-    bodies = [body for _, body in distinct(RECORDED)]
-    states = set()
-    for seed in range(3):
-        random.Random(seed).shuffle(bodies)
-        for body in bodies:
-            await small.deliver(body)
-        await small.fold()
-        await small.fold_again()
-        states.add(json.dumps(await known(small.res.db), sort_keys=True))
-        for table in ("inbound_event", "contact", "contact_identity", "chat", "parked_status", "message"):
-            await small.execute(text(f"DELETE FROM {table}"))
-
-    assert len(states) == 1
-
-
-def distinct(recorded: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """Those whose messages bear ids of their own: two recordings under one id are no repetition, but a lie."""
-    seen: set[str] = set()
-    kept = []
-    for name, body in recorded:
-        ids = {
-            it["id"]
-            for value in values_of(body)
-            for key in ("messages", "message_echoes")
-            for it in value.get(key) or ()
-        }
-        if not ids & seen and has_times(body):
-            seen |= ids
-            kept.append((name, body))
-    return kept
-
-
-def has_times(body: Any) -> bool:
-    """Where Meta gives no time, ours is taken, which is another each time."""
-    return all(
-        str(it.get("timestamp", "")).isdigit()
-        for value in values_of(body)
-        for key in ("messages", "message_echoes", "statuses")
-        for it in value.get(key) or ()
-    )
 
 
 def values_of(body: Any) -> list[dict[str, Any]]:
@@ -181,9 +134,9 @@ async def test_any_field_may_be_missing_or_of_a_wrong_type(small: Small, body: b
 @settings(max_examples=300, deadline=None, print_blob=False)
 @given(body=damaged())
 def test_reading_a_damaged_webhook_never_raises(body: bytes):
-    reading = Reading(START)
+    reading = Reading()
 
-    reading.read(1, "team", "plugin", body)
+    reading.read(1, "team", "plugin", body, received_at=START)
 
     reading.keep_to_own_numbers({})
     reading.marks()

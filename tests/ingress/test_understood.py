@@ -18,6 +18,7 @@ from samvad.domain.messages.tables import messages
 from samvad.domain.processes.tables import processes as leads
 from samvad.jobs import queue
 from samvad.jobs.tables import jobs
+from samvad.kit.errors import Refused
 from tests.domain.meta import contact, echoed, message, received, second, status, statuses, webhook
 from tests.domain.quick import Small
 from tests.harness import BUSINESS, PERSON
@@ -184,6 +185,21 @@ async def test_what_one_participant_of_a_group_did_is_not_what_became_of_the_mes
     assert {it.data["status"] for it in told} == {"failed", "read"}
 
 
+async def test_what_is_sent_to_a_group_is_in_the_groups_chat(small: Small):
+    await small.hears(received(message("wamid.a", group_id=GROUP)))
+
+    with pytest.raises(Refused):  # there is no such group in the sandbox; the message is kept with its reason
+        await small.send(
+            {"recipient_type": "group", "to": GROUP, "type": "text", "text": {"body": "hello all"}}
+        )
+
+    chat = await small.row(chats)
+    assert (chat.group_id, chat.contact_id, chat.unread) == (GROUP, None, 1)
+    theirs, ours = await small.rows(messages)
+    assert ours.chat_id == theirs.chat_id == chat.id
+    assert (ours.contact_id, ours.context) == (None, {"group_id": GROUP})
+
+
 def past(*said: tuple[str, str, int, str], person: str = PERSON) -> dict[str, Any]:
     """A chunk of history: who wrote, the id, when, and how far it had come."""
     told = [
@@ -317,6 +333,8 @@ async def test_folding_an_old_message_again_opens_no_chat_beside_a_closed_one(sm
 async def forget(small: Small) -> None:
     for table in (
         "inbound_event",
+        "event",
+        "media",
         "contact",
         "contact_identity",
         "chat",

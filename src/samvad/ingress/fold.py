@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -30,12 +30,21 @@ from samvad.whatsapp import webhooks as meta
 from samvad.whatsapp.errors import from_webhook
 from samvad.whatsapp.webhooks import Echo, Other, Problem, Received, StatusNews, Unreadable
 
-BATCH = 200  # bodies in one unit: it bounds how long the loop is held
+BATCH = 200  # bodies in one unit; with the next two it bounds how long everybody else waits
+LARGEST = 4 * 1024 * 1024  # bytes of bodies in one unit, which may be one body
+MOST = 1_000  # updates in one unit, past which no further body is begun: as many as Meta puts into one
 LOOK_EVERY_S = 1.0
 GROUP_STATUS = "group_message_status"  # our word, beside Meta's fields: what became of it for one participant
 GATHER_S = 0.02  # let a batch grow: a fold of many costs little more than a fold of one
 
 log = structlog.get_logger(__name__)
+
+
+class Folded(NamedTuple):
+    """How many bodies a unit folded, and whether it stopped because it was full."""
+
+    bodies: int
+    is_full: bool
 
 
 class Folder:
@@ -51,7 +60,7 @@ class Folder:
             await asyncio.sleep(GATHER_S)
             try:
                 # A full batch says that more is waiting; a small one, that gathering again is worth it.
-                while not self._closing and await self._fold_batch() == BATCH:
+                while not self._closing and (await self._fold_batch()).is_full:
                     pass
             except TROUBLE as error:  # the events are kept; the next look finds them
                 log.warning("fold.database_trouble", error=repr(error))
@@ -59,7 +68,7 @@ class Folder:
     async def fold_all(self) -> int:
         """Fold everything kept so far; returns how many events that were."""
         done = 0
-        while not self._closing and (folded := await self._fold_batch()):
+        while not self._closing and (folded := (await self._fold_batch()).bodies):
             done += folded
         return done
 
@@ -67,25 +76,26 @@ class Folder:
         self._closing = True
         self._res.bells.inbound.ring()
 
-    async def _fold_batch(self) -> int:
+    async def _fold_batch(self) -> Folded:
         res = self._res
         try:
-            folded, _ = await res.db.write(fold, limit=BATCH, at=res.clock())
+            folded = await res.db.write(fold, limit=BATCH, at=res.clock())
         except TROUBLE:
             raise  # the database's trouble, not the events'
         except Exception as error:
             log.warning("fold.batch_failed", error=repr(error))
             folded = await self._fold_one_by_one()
-        if folded:
+        if folded.bodies:
             res.bells.deliveries.ring()
             res.bells.jobs.ring()
             res.bells.media.ring()
         return folded
 
-    async def _fold_one_by_one(self) -> int:
+    async def _fold_one_by_one(self) -> Folded:
         """Somewhere in the batch is an event that cannot be folded; its neighbours can."""
         res = self._res
-        rows = await res.db.write(inbound.unfolded_oldest_first, limit=BATCH)  # it locks, so no read
+        # It locks, so it is no read.
+        rows, _ = await res.db.write(inbound.unfolded_oldest_first, limit=BATCH, largest=LARGEST)
         for row in rows:
             try:
                 await res.db.write(fold_rows, [row], at=res.clock())
@@ -95,33 +105,40 @@ class Folder:
                 log.error("fold.event_failed", inbound_event=row.id, error=repr(error))
                 mark = Mark(row.id, f"could not be folded: {error!r}"[:2000], None)
                 await res.db.write(keep_marked, row, mark, at=res.clock())
-        return len(rows)
+        return Folded(len(rows), is_full=bool(rows))
 
 
-def fold(tx: Tx, *, limit: int, at: int) -> tuple[int, int]:
-    """Fold the oldest kept bodies; returns how many there were, and how many deliveries they made."""
-    rows = inbound.unfolded_oldest_first(tx, limit=limit)
-    return len(rows), fold_rows(tx, rows, at=at) if rows else 0
+def fold(tx: Tx, *, limit: int, at: int) -> Folded:
+    """Fold the oldest kept bodies, as many as a unit may hold."""
+    rows, more = inbound.unfolded_oldest_first(tx, limit=limit, largest=LARGEST)
+    folded = fold_rows(tx, rows, at=at) if rows else 0
+    return Folded(folded, is_full=more or folded < len(rows))
 
 
 def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> int:
-    """Interpret these events and note on each what could not be interpreted; returns the deliveries made."""
-    reading = Reading(at)
-    for row in rows:
-        reading.read(row.id, row.team_id, row.plugin_id, row.body)
+    """Interpret these events and note on each what could not be interpreted.
+
+    Returns how many were: past MOST updates the rest is left for the next unit.
+    """
+    reading = Reading()
+    for count, row in enumerate(rows, start=1):
+        reading.read(row.id, row.team_id, row.plugin_id, row.body, received_at=row.received_at)
+        if reading.size >= MOST:
+            rows = rows[:count]
+            break
     reading.keep_to_own_numbers(discovery.owners(tx, reading.numbers(), at=at))
     receiving.receive(tx, reading.arrivals, at=at)
+    known_people.learn(tx, reading.people(), at=at)  # before statuses: everybody locks people first
     statuses.apply(tx, reading.news, at=at)
-    known_people.learn(tx, reading.people(), at=at)
     past.promise(tx, reading.account_news, at=at)
     account_news.log(tx, reading.account_news, at=at)
     template_news.apply(tx, reading.account_news, at=at)
     waba_news.apply(tx, reading.account_news, at=at)
-    deliveries = webhooks.add_for_inbound(
+    webhooks.add_for_inbound(
         tx, [(row.id, row.plugin_id, row.received_at) for row in rows], at=at, about=reading.about
     )
     inbound.mark_folded(tx, [row.id for row in rows], reading.marks(), at=at)
-    return deliveries
+    return len(rows)
 
 
 def keep_marked(tx: Tx, row: Any, mark: Mark, *, at: int) -> None:
@@ -133,8 +150,8 @@ def keep_marked(tx: Tx, row: Any, mark: Mark, *, at: int) -> None:
 class Reading:
     """What a batch of bodies says, in our words, and what of it could only be kept."""
 
-    def __init__(self, at: int) -> None:
-        self.at = at
+    def __init__(self) -> None:
+        self.size = 0  # updates
         self.arrivals: list[Arrival] = []
         self.news: list[News] = []
         self.account_news: list[AccountNews] = []
@@ -144,19 +161,21 @@ class Reading:
         self._places: dict[tuple[str, str], tuple[str, str]] = {}
         self._mentioned_by: dict[tuple[str, str], set[int]] = {}
 
-    def read(self, event_id: int, team_id: str, plugin_id: str, body: bytes) -> None:
+    def read(self, event_id: int, team_id: str, plugin_id: str, body: bytes, *, received_at: int) -> None:
+        """Read one body; where Meta names no time, the time it came counts, also when it is folded again."""
         try:
             said = meta.parse(body)
         except Unreadable as error:
             self._problems.setdefault(event_id, []).append(str(error))
             return
+        self.size += len(said)
         for place, it in enumerate(said):
             match it:
                 case StatusNews():
                     self._note(event_id, "messages", it, it.phone or it.bsuid)
-                    self._status(event_id, team_id, it)
+                    self._status(event_id, team_id, it, received_at)
                     if it.group_id is not None:  # of one participant: what it says stands in the log
-                        when = it.at if it.at is not None else self.at
+                        when = it.at if it.at is not None else received_at
                         self.account_news.append(
                             AccountNews(
                                 event_id,
@@ -173,13 +192,13 @@ class Reading:
                 case Received():
                     self._note(event_id, "messages", it, it.phone or it.bsuid)
                     self._seen(it, team_id, plugin_id, event_id)
-                    self.arrivals.append(arrival(it, team_id, plugin_id, "INBOUND", self.at))
+                    self.arrivals.append(arrival(it, team_id, plugin_id, "INBOUND", received_at))
                 case Echo():
-                    self._echo(event_id, team_id, plugin_id, it)
+                    self._echo(event_id, team_id, plugin_id, it, received_at)
                 case Other(waba_id, field, phone_number_id, moment, value):
                     self._about(event_id, About(field))
                     self._kept.setdefault(event_id, []).append(field)
-                    when = moment if moment is not None else self.at
+                    when = moment if moment is not None else received_at
                     self.account_news.append(
                         AccountNews(
                             event_id, place, team_id, plugin_id, waba_id, phone_number_id, field, when, value
@@ -232,7 +251,7 @@ class Reading:
             for it in sorted({*self._problems, *self._kept})
         ]
 
-    def _status(self, event_id: int, team_id: str, it: StatusNews) -> None:
+    def _status(self, event_id: int, team_id: str, it: StatusNews, received_at: int) -> None:
         status = HEARD.get(it.status)
         if status is None:
             self._kept.setdefault(event_id, []).append(f"status:{it.status}"[:100])
@@ -247,12 +266,12 @@ class Reading:
         if it.error is not None:
             error = {"message": from_webhook(it.error).text, "providerPayload": it.error}
         ours = it.opaque if it.opaque and is_id(it.opaque) else None
-        self.news.append(News(team_id, it.wamid, status, it.at or self.at, error, ours))
+        self.news.append(News(team_id, it.wamid, status, it.at or received_at, error, ours))
 
-    def _echo(self, event_id: int, team_id: str, plugin_id: str, it: Echo) -> None:
+    def _echo(self, event_id: int, team_id: str, plugin_id: str, it: Echo, received_at: int) -> None:
         self._note(event_id, ECHO_FIELD, it, it.to or it.bsuid)
         self._seen(it, team_id, plugin_id, event_id)
-        self.arrivals.append(arrival(it, team_id, plugin_id, "OUTBOUND", self.at))
+        self.arrivals.append(arrival(it, team_id, plugin_id, "OUTBOUND", received_at))
 
     def _seen(self, it: Received | Echo, team_id: str, plugin_id: str, event_id: int) -> None:
         place = (team_id, it.phone_number_id)

@@ -58,10 +58,10 @@ def promise(tx: Tx, heard: Sequence[AccountNews], *, at: int) -> None:
 async def fold_past(res: Resources, job: Job) -> None:
     """The job behind a body with history or an address book."""
     event_id, plugin_id = job.args["event"], job.args["plugin"]
-    bodies = await res.db.read(inbound.bodies, [event_id])
-    if event_id not in bodies:
+    kept = await res.db.read(inbound.find, event_id)
+    if kept is None:
         return
-    for it in meta.parse(bodies[event_id]):
+    for it in meta.parse(kept.body):
         if not isinstance(it, meta.Other) or it.field not in FIELDS:
             continue
         if it.field == "history":
@@ -71,12 +71,12 @@ async def fold_past(res: Resources, job: Job) -> None:
                 owners = await res.db.write(discovery.owners, [mention], at=res.clock())
                 if owners.get(number) != job.team_id:
                     continue  # another team's number
-            for pieces in _in_units(_pieces(it, job.team_id, plugin_id, res.clock())):
+            for pieces in _in_units(_pieces(it, job.team_id, plugin_id, kept.received_at)):
                 await res.db.write(_keep, pieces, at=res.clock())
         else:
             told = people.read(it.field, it.value)
             for some in _in_units(told):
-                who = persons(some, team_id=job.team_id, at=it.at or 0)
+                who = persons(some, team_id=job.team_id, at=it.at if it.at is not None else kept.received_at)
                 await res.db.write(known_people.learn, who, at=res.clock())
 
 

@@ -35,6 +35,10 @@ KNOWN = (
     )
     .join(contacts, contacts.c.id == contact_identities.c.contact_id)
     .where(among(contact_identities.c.value, "values"), among(contact_identities.c.team_id, "teams"))
+    .order_by(contacts.c.id)
+    # Whoever adds to a contact holds it until the commit: another connection that would merge it away waits,
+    # and then moves what was added too; one that comes after a merge finds the contact that was kept.
+    .with_for_update(of=contacts, key_share=True)
 )
 
 ADD_IDENTITY = (
@@ -201,13 +205,15 @@ def _arrived(tx: Tx, people: Sequence[tuple[str, str]], *, at: int) -> None:
 
 
 def _merge(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *, at: int) -> list[Merge]:
-    merges, arrived = [], []
+    merges: list[Merge] = []
+    arrived: list[tuple[str, str]] = []
+    wishes: list[Event] = []
     for person in people:
         mine = {known[person.team_id, it].id: known[person.team_id, it] for it in person.identities}
         if len(mine) < 2:
             continue
         kept, *others = sorted(mine.values(), key=lambda contact: contact.id)  # ids sort by age
-        was_imported = kept.is_imported
+        was_imported, wish = kept.is_imported, kept.marketing
         for gone in others:
             merges.append(Merge(person.team_id, kept.id, gone.id))
             tx.execute(REPOINT, {"gone": gone.id, "kept": kept.id})
@@ -216,9 +222,12 @@ def _merge(tx: Tx, people: Sequence[Person], known: dict[Place, Contact], *, at:
         tx.execute(LEARN, _learnt(kept, at=at))
         if was_imported and not kept.is_imported:
             arrived.append((person.team_id, kept.id))
+        if kept.marketing and kept.marketing != wish:
+            wishes.append(_wished(person.team_id, kept))
         for place in [place for place, contact in known.items() if contact.id in mine]:
             known[place] = kept
-    record(tx, [Event(m.team_id, "contact.merged", m.kept, data={"gone": m.gone}) for m in merges], at=at)
+    happened = [Event(m.team_id, "contact.merged", m.kept, data={"gone": m.gone}) for m in merges]
+    record(tx, happened + wishes, at=at)
     _arrived(tx, arrived, at=at)
     jobs = [Job(m.team_id, "processes.follow_merge", {"kept": m.kept, "gone": m.gone}) for m in merges]
     enqueue(tx, jobs, at=at)
@@ -237,11 +246,15 @@ def _learn(tx: Tx, people: Sequence[Person], met: Sequence[Contact], *, at: int)
     arrived = [it for it in changed if before[it].is_imported and not after[it].is_imported]
     _arrived(tx, [(team_of[it], it) for it in arrived], at=at)
     happened = [
-        Event(team_of[it], f"contact.marketing_{MARKETING[word]}", it)
+        _wished(team_of[it], after[it])
         for it in changed
-        if (word := after[it].marketing) and word != before[it].marketing
+        if after[it].marketing and after[it].marketing != before[it].marketing
     ]
     record(tx, happened, at=at)
+
+
+def _wished(team_id: str, it: Contact) -> Event:
+    return Event(team_id, f"contact.marketing_{MARKETING[it.marketing or '']}", it.id)
 
 
 def _learnt(it: Contact, *, at: int) -> dict[str, Any]:

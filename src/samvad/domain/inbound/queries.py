@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, func
@@ -33,6 +34,14 @@ class Mark(NamedTuple):
 KEEP = every_team.upsert(inbound_events).on_conflict_do_nothing()
 
 UNFOLDED = (
+    every_team.select(inbound_events.c.id, func.length(inbound_events.c.body).label("size"))
+    .where(inbound_events.c.folded_at.is_(None))
+    .order_by(inbound_events.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+TAKEN = (
     every_team.select(
         inbound_events.c.id,
         inbound_events.c.team_id,
@@ -40,10 +49,8 @@ UNFOLDED = (
         inbound_events.c.body,
         inbound_events.c.received_at,
     )
-    .where(inbound_events.c.folded_at.is_(None))
+    .where(among(inbound_events.c.id, "ids"))
     .order_by(inbound_events.c.id)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
 )
 
 FOLDED = (
@@ -86,14 +93,28 @@ def keep(tx: Tx, bodies: Sequence[Body]) -> Sequence[None]:
     return [None] * len(bodies)
 
 
-def unfolded_oldest_first(tx: Tx, *, limit: int) -> Sequence[Row[Any]]:
-    return tx.all(UNFOLDED, {"limit": limit})
+def unfolded_oldest_first(tx: Tx, *, limit: int, largest: int) -> tuple[Sequence[Row[Any]], bool]:
+    """Bodies to fold, together at most `largest` bytes unless the first is larger; and whether more may wait.
+
+    Both databases tell the length of a body without reading it.
+    """
+    waiting = tx.all(UNFOLDED, {"limit": limit})
+    if not waiting:
+        return [], False
+    sizes = list(accumulate(it.size for it in waiting))
+    count = max(1, sum(size <= largest for size in sizes))
+    rows = tx.all(TAKEN, {"ids": [it.id for it in waiting[:count]]})
+    return rows, count == limit or count < len(waiting)
 
 
 def mark_folded(tx: Tx, event_ids: Sequence[int], marks: Sequence[Mark], *, at: int) -> None:
     tx.execute(FOLDED, {"ids": event_ids, "now": at})
     if marks:
         tx.execute(MARKED, [{"event_id": it, "why": why, "fields": fields} for it, why, fields in marks])
+
+
+def find(tx: Tx, event_id: int) -> Row[Any] | None:
+    return tx.first(TAKEN, {"ids": [event_id]})
 
 
 def bodies(tx: Tx, event_ids: Sequence[int]) -> dict[int, bytes]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 from samvad.domain.contacts.model import Identity
 from samvad.domain.media.model import MEDIA
 
@@ -31,6 +33,9 @@ HEARD = {
     "failed": Status.FAILED,
 }
 """Meta's words for a status, and what each tells us. Other words are kept with their raw event."""
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class News(NamedTuple):
@@ -65,11 +70,17 @@ class Progress(NamedTuple):
         changes: dict[str, Any] = {} if known is not None and known <= news.at else {field: news.at}
         if news.status > self.status:
             changes["status"] = news.status
-        if news.error is not None and self.error is None:
+        if news.error is not None and self._is_better_reason(news):
             changes["error"] = news.error
         if self.wamid is None and news.wamid is not None:
             changes["wamid"] = news.wamid
         return self._replace(**changes) if changes else self
+
+    def _is_better_reason(self, news: News) -> bool:
+        """Of two failures the earlier one's reason counts; of one second's, any fixed choice will do."""
+        if self.error is None or self.failed_at is None or news.status is not Status.FAILED:
+            return self.error is None or (news.status is Status.FAILED and self.failed_at is None)
+        return (news.at, _encode(news.error)) < (self.failed_at, _encode(self.error))
 
     def heard(self, status: Status) -> bool:
         return getattr(self, _MOMENT[status]) is not None
@@ -99,7 +110,7 @@ class Order:
     team_id: str
     plugin_id: str
     phone_number_id: str
-    recipient: Identity | None  # None for a group
+    recipient: Identity | None  # None for a group, and where it cannot be told
     data_type: str
     body: dict[str, Any]
     text: str | None
@@ -108,6 +119,7 @@ class Order:
     context: dict[str, Any] | None = None
     source: dict[str, Any] | None = None
     replies_to_wamid: str | None = None
+    group_id: str | None = None
     promise: Promise | None = None
 
 

@@ -31,6 +31,8 @@ PASSED_ON = (400, 401, 403, 404, 409, 413, 429)
 LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 
+LONGEST_GROUP = 200  # characters of a group's id; Meta's have 60
+
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 """Before a throttled send is tried again; Meta says 4^n seconds, and more where it knows better."""
 
@@ -90,6 +92,7 @@ async def send(
         at=ctx.now(),
         user_id=ctx.user_id,
         replies_to_wamid=quoted if isinstance(quoted, str) else None,
+        group_id=_group(payload),
         promise=_promise(idempotency_key, sender, f"{version}/{edge}", payload),
     )
     sent, _ = await _carry_out(ctx, sender, order, payload, Route(version, edge))
@@ -248,6 +251,13 @@ def _recipient(payload: dict[str, Any]) -> Identity | None:
         except errors.BadRequest:
             return None
     return identity_of(bsuid) if isinstance(bsuid, str) and 0 < len(bsuid) <= 200 else None
+
+
+def _group(payload: dict[str, Any]) -> str | None:
+    if payload.get("recipient_type") != "group":
+        return None
+    to = payload.get("to")
+    return to if isinstance(to, str) and 0 < len(to) <= LONGEST_GROUP else None
 
 
 def _check_key(key: str | None) -> None:

@@ -25,6 +25,7 @@ from samvad.domain.messages.model import (
 from samvad.domain.messages.tables import messages
 from samvad.kit.ids import new_id
 from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +65,46 @@ class Arrival:
         return None
 
 
+RECEIVED = (
+    messages.c.id,
+    messages.c.team_id,
+    messages.c.wamid,
+    messages.c.chat_id,
+    messages.c.contact_id,
+    messages.c.direction,
+    messages.c.data_type,
+)
+
 RECEIVE = (
     every_team.upsert(messages)
     .on_conflict_do_nothing(index_elements=["wamid", "team_id"])
-    .returning(
-        messages.c.id,
-        messages.c.team_id,
-        messages.c.wamid,
-        messages.c.chat_id,
-        messages.c.contact_id,
-        messages.c.direction,
-        messages.c.data_type,
-    )
+    .returning(*RECEIVED)
 )
 
+PLACEHOLDERS = (
+    every_team.select(messages.c.id, messages.c.team_id, messages.c.wamid)
+    .where(among(messages.c.wamid, "wamids"), messages.c.data_type == PLACEHOLDER)
+    .order_by(messages.c.id)
+    .with_for_update()
+)
 COMPLETE = (
     every_team.update(messages)
-    .where(
-        messages.c.team_id == bindparam("team"),
-        messages.c.wamid == bindparam("of"),
-        messages.c.data_type == PLACEHOLDER,
-    )
+    .where(messages.c.id == bindparam("message_id"))
     .values(
         data_type=bindparam("new_type"),
         body=bindparam("new_body"),
         text=bindparam("new_text"),
         attachments=bindparam("new_attachments"),
     )
-    .returning(messages.c.id)
 )
+
+IMPORTED = (
+    every_team.select(*RECEIVED)
+    .where(among(messages.c.wamid, "wamids"), messages.c.is_imported)
+    .order_by(messages.c.id)
+    .with_for_update()
+)
+SPOKEN = every_team.update(messages).where(among(messages.c.id, "ids")).values(is_imported=False)
 
 
 def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
@@ -101,8 +113,9 @@ def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
         return
     met = _meet(tx, arrivals, at=at)
     # What is known has its chat already, which may be closed by now: a repetition opens no other.
-    known = sends.ids_by_wamid(tx, {(it.team_id, it.wamid) for it in arrivals})
-    fresh = [it for it in arrivals if (it.team_id, it.wamid) not in known]
+    known = sends.ids_by_wamid(tx, {_key(it) for it in arrivals})
+    fresh = [it for it in arrivals if _key(it) not in known]
+    spoken = {_key(it) for it in arrivals if not it.imported}
     touches = [
         Touch(it.team_id, it.plugin_id, place, it.at, it.direction == "INBOUND")
         for it in fresh
@@ -112,26 +125,43 @@ def receive(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> None:
     rows = []
     for it in fresh:
         place = _place(it, met)
-        rows.append(_row(it, met.get((it.team_id, it.wamid)), places[place] if place else None, at=at))
-    added = tx.all(RECEIVE, rows) if rows else []
-    completed = _complete(tx, [it for it in arrivals if it.imported and it.data_type in MEDIA])
-    targets.aim(tx, [(row.team_id, row.wamid, row.data_type) for row in added])
-    imported = {(it.team_id, it.wamid) for it in fresh if it.imported}
-    lived = [row for row in added if (row.team_id, row.wamid) not in imported]
+        row = _row(it, met.get(_key(it)), places[place] if place else None, at=at)
+        rows.append(row | {"is_imported": _key(it) not in spoken})
+    added = {_key(row): row for row in tx.all(RECEIVE, rows)} if rows else {}
+    completed = _complete(tx, [it for it in arrivals if _may_complete(it, added.get(_key(it)))])
+    targets.aim(tx, list(added), completed)
+    lived = [row for key, row in added.items() if key in spoken] + _come_alive(tx, spoken - added.keys())
     unread = [row for row in lived if row.direction == "INBOUND" and row.data_type not in AMENDING]
     chats.count_unread(tx, [row.chat_id for row in unread if row.chat_id])
     happened = [Event(row.team_id, _NAMES[row.direction], row.id) for row in lived]
     happened += [
-        Event(row.team_id, "message.imported", row.id)
-        for row in added
-        if (row.team_id, row.wamid) in imported
+        Event(row.team_id, "message.imported", row.id) for key, row in added.items() if key not in spoken
     ]
     record(tx, happened, at=at)
-    telling.arrived(tx, _as_they_came(lived, arrivals), at=at)
-    _expect_files(tx, arrivals, completed | {(row.team_id, row.wamid): row.id for row in added}, at=at)
+    telling.arrived(tx, _as_they_came(lived, [it for it in arrivals if not it.imported]), at=at)
+    _expect_files(tx, arrivals, completed | {key: row.id for key, row in added.items()}, at=at)
     echoes = [it.wamid for it in arrivals if it.direction == "OUTBOUND"]
     if echoes:
         statuses.unpark(tx, echoes, at=at)
+
+
+def _key(it: Arrival | Row[Any]) -> tuple[str, str]:
+    return it.team_id, it.wamid
+
+
+def _come_alive(tx: Tx, keys: set[tuple[str, str]]) -> list[Row[Any]]:
+    """Those of these messages that history had told of, and that are now heard of as they happen."""
+    if not keys:
+        return []
+    rows = [row for row in tx.all(IMPORTED, {"wamids": {wamid for _, wamid in keys}}) if _key(row) in keys]
+    if rows:
+        tx.execute(SPOKEN, {"ids": [row.id for row in rows]})
+    return rows
+
+
+def _may_complete(it: Arrival, added: Row[Any] | None) -> bool:
+    """A file whose message was here before it, perhaps without it."""
+    return it.data_type in MEDIA and (added is None or added.data_type == PLACEHOLDER)
 
 
 _NAMES = {"INBOUND": "message.received", "OUTBOUND": "message.echoed"}
@@ -139,8 +169,8 @@ _NAMES = {"INBOUND": "message.received", "OUTBOUND": "message.echoed"}
 
 def _as_they_came(added: Sequence[Row[Any]], arrivals: Sequence[Arrival]) -> list[tuple[Row[Any], Arrival]]:
     """What was added with its arrival, in the order of arrival."""
-    rows = {(row.team_id, row.wamid): row for row in added}
-    return [(row, it) for it in arrivals if (row := rows.pop((it.team_id, it.wamid), None)) is not None]
+    rows = {_key(row): row for row in added}
+    return [(row, it) for it in arrivals if (row := rows.pop(_key(it), None)) is not None]
 
 
 def _meet(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> dict[tuple[str, str], Contact]:
@@ -153,14 +183,14 @@ def _meet(tx: Tx, arrivals: Sequence[Arrival], *, at: int) -> dict[tuple[str, st
     ]
     met, merges = contacts.meet(tx, people, at=at)
     merging.move_history(tx, merges, at=at)
-    return {(it.team_id, it.wamid): contact for it, contact in zip(from_people, met, strict=True)}
+    return {_key(it): contact for it, contact in zip(from_people, met, strict=True)}
 
 
 def _place(it: Arrival, met: dict[tuple[str, str], Contact]) -> Place | None:
     """Where a message was said: in a group, or with its person; None where Meta names neither."""
     if it.group_id is not None:
         return Place(it.phone_number_id, None, it.group_id)
-    contact = met.get((it.team_id, it.wamid))
+    contact = met.get(_key(it))
     return Place(it.phone_number_id, contact.id) if contact else None
 
 
@@ -172,7 +202,7 @@ def _expect_files(tx: Tx, arrivals: Sequence[Arrival], ids: dict[tuple[str, str]
     files = [
         expected(file, team_id=it.team_id, plugin_id=it.plugin_id, message_id=ids[it.team_id, it.wamid])
         for it in arrivals
-        if (it.team_id, it.wamid) in ids and not it.wamid.startswith(TEST_PREFIX)
+        if _key(it) in ids and not it.wamid.startswith(TEST_PREFIX)
         for file in files_in(it.data_type, it.content)
     ]
     fetching.expect(tx, files, at=at)
@@ -180,19 +210,24 @@ def _expect_files(tx: Tx, arrivals: Sequence[Arrival], ids: dict[tuple[str, str]
 
 def _complete(tx: Tx, arrived: Sequence[Arrival]) -> dict[tuple[str, str], str]:
     """Put files in the place of what history had instead of them; returns those messages by team and wamid."""
-    completed = {}
-    for it in sorted(arrived, key=lambda it: (it.team_id, it.wamid)):
-        row: dict[str, Any] = {
-            "team": it.team_id,
-            "of": it.wamid,
-            "new_type": it.data_type,
-            "new_body": it.content,
-        }
-        row |= {"new_text": it.text, "new_attachments": attachments_of(it.data_type, it.content)}
-        found = tx.first(COMPLETE, row)
-        if found is not None:
-            completed[it.team_id, it.wamid] = str(found.id)
-    return completed
+    files = {_key(it): it for it in reversed(arrived)}
+    if not files:
+        return {}
+    rows = [
+        row for row in tx.all(PLACEHOLDERS, {"wamids": {wamid for _, wamid in files}}) if _key(row) in files
+    ]
+    if rows:
+        tx.execute(COMPLETE, [_file_of(files[_key(row)]) | {"message_id": row.id} for row in rows])
+    return {_key(row): str(row.id) for row in rows}
+
+
+def _file_of(it: Arrival) -> dict[str, Any]:
+    return {
+        "new_type": it.data_type,
+        "new_body": it.content,
+        "new_text": it.text,
+        "new_attachments": attachments_of(it.data_type, it.content),
+    }
 
 
 def _row(

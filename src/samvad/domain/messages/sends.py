@@ -103,6 +103,7 @@ def finish(tx: Tx, answers: Sequence[Answered]) -> list[Status]:
     Returns each message's status as it stands then; a webhook may have brought it further.
     """
     at = max(answer.at for answer in answers)
+    _also_known(tx, answers, at=at)  # first, since everybody locks people before messages
     news = [_news(answer) for answer in answers]
     reached = {it.id: it.status for it in statuses.apply(tx, news, at=at)}
     statuses.unpark(tx, [answer.wamid for answer in answers if answer.wamid], at=at)
@@ -113,7 +114,6 @@ def finish(tx: Tx, answers: Sequence[Answered]) -> list[Status]:
     ]
     if released:  # it surely was not sent, so the key is free for another try
         tx.execute(RELEASE, released)
-    _also_known(tx, answers, at=at)
     return [reached.get(it.order.id, Status.SENDING) for it in answers]
 
 
@@ -181,17 +181,24 @@ def _meet(tx: Tx, orders: Sequence[Order], *, at: int) -> dict[str, Contact]:
 
 def _open_chats(tx: Tx, orders: Sequence[Order], met: dict[str, Contact], *, at: int) -> dict[Place, str]:
     touches = [
-        Touch(it.team_id, it.plugin_id, Place(it.phone_number_id, met[it.id].id), it.at, inbound=False)
+        Touch(it.team_id, it.plugin_id, place, it.at, inbound=False)
         for it in orders
-        if it.id in met
+        if (place := _place(it, met.get(it.id))) is not None
     ]
     return chats.open_with(tx, touches, at=at) if touches else {}
+
+
+def _place(order: Order, contact: Contact | None) -> Place | None:
+    """Where it is said: in a group, or with its person; None where the recipient cannot be told."""
+    if order.group_id is not None:
+        return Place(order.phone_number_id, None, order.group_id)
+    return Place(order.phone_number_id, contact.id) if contact else None
 
 
 def _row(
     order: Order, contact: Contact | None, places: dict[Place, str], quoted: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
-    place = Place(order.phone_number_id, contact.id) if contact else None
+    place = _place(order, contact)
     return {
         "id": order.id,
         "team_id": order.team_id,
@@ -206,7 +213,7 @@ def _row(
         "text": order.text,
         "attachments": attachments_of(order.data_type, order.body.get(order.data_type) or {}),
         "status": Status.SENDING,
-        "context": order.context,
+        "context": {**(order.context or {}), "group_id": order.group_id} if order.group_id else order.context,
         "source": order.source,
         "user_id": order.user_id,
         "in_reply_to": quoted.get((order.team_id, order.replies_to_wamid or "")),

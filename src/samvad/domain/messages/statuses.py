@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam
+from sqlalchemy import Row, bindparam, case, func
 
 from samvad.domain.events.log import Event, record
 from samvad.domain.messages import telling
@@ -26,7 +26,8 @@ _columns = (
 
 BY_WAMID = (
     every_team.select(*_columns)
-    .where(among(messages.c.wamid, "wamids"))
+    # What people wrote to us has no statuses; were one ever heard, its order would not matter.
+    .where(among(messages.c.wamid, "wamids"), messages.c.direction == "OUTBOUND")
     .order_by(messages.c.id)  # everybody locks in the same order
     .with_for_update()
 )
@@ -50,10 +51,16 @@ ADVANCE = (
 )
 
 _park = every_team.upsert(parked_statuses)
+_is_earlier = _park.excluded.at < parked_statuses.c.at
 PARK = _park.on_conflict_do_update(  # of each step the earliest moment counts, as in Progress.after
     index_elements=["wamid", "team_id", "status"],
-    set_={"at": _park.excluded.at},
-    where=_park.excluded.at < parked_statuses.c.at,
+    set_={
+        "at": case((_is_earlier, _park.excluded.at), else_=parked_statuses.c.at),
+        "error": case(
+            (_is_earlier, func.coalesce(_park.excluded.error, parked_statuses.c.error)),
+            else_=func.coalesce(parked_statuses.c.error, _park.excluded.error),
+        ),
+    },
 )
 
 UNPARK = (
@@ -76,6 +83,7 @@ PARKED_AND_KNOWN = (
         messages,
         (messages.c.wamid == parked_statuses.c.wamid) & (messages.c.team_id == parked_statuses.c.team_id),
     )
+    .where(messages.c.direction == "OUTBOUND")
     .limit(1000)
 )
 

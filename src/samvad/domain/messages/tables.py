@@ -1,6 +1,6 @@
 """Messages both ways, statuses that came too early, and the promises of idempotency keys."""
 
-from sqlalchemy import BigInteger, Column, Index, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, SmallInteger, Table, Text, false
 
 from samvad.storage.columns import JsonText, Millis, metadata
 
@@ -27,6 +27,7 @@ messages = Table(
     Column("user_id", Text),
     Column("in_reply_to", Text),
     Column("target_wamid", Text),  # what a reply, a reaction, an edit or a revoke is about, known here or not
+    Column("is_imported", Boolean, nullable=False, server_default=false()),  # known from history alone
     Column("second", BigInteger, nullable=False),  # Meta's second; with the id it orders a chat
     Column("at", Millis, nullable=False),
     Column("created_at", Millis, nullable=False),

@@ -1,6 +1,6 @@
 """Messages about messages: replies, reactions, edits and revokes find theirs, whichever comes first."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import bindparam
 
@@ -63,11 +63,14 @@ AMEND = (
 )
 
 
-def aim(tx: Tx, added: Sequence[tuple[str, str, str]]) -> None:
-    """Join new messages, by team, wamid and type, with those they are about and those about them."""
-    if not added:
+def aim(tx: Tx, added: Sequence[tuple[str, str]], completed: Collection[tuple[str, str]] = ()) -> None:
+    """Join new messages, by team and wamid, with those they are about and those about them.
+
+    Those `completed` have just got their words, in the place of what an edit may have said of them before.
+    """
+    wamids = {wamid for _, wamid in (*added, *completed)}
+    if not wamids:
         return
-    wamids = {wamid for _, wamid, _ in added}
     rows = [*tx.all(OF_THESE, {"wamids": wamids}), *tx.all(ABOUT, {"wamids": wamids})]
     if not rows:
         return
@@ -78,10 +81,10 @@ def aim(tx: Tx, added: Sequence[tuple[str, str, str]]) -> None:
     }
     if pairs:
         tx.execute(QUOTE, [{"message_id": it, "quoted": pairs[it]} for it in sorted(pairs)])
-        _amend(tx, {row.target_wamid for row in rows if row.id in pairs})
+        _amend(tx, {row.target_wamid for row in rows if row.id in pairs}, completed)
 
 
-def _amend(tx: Tx, wamids: set[str]) -> None:
+def _amend(tx: Tx, wamids: set[str], completed: Collection[tuple[str, str]]) -> None:
     """Say on each of these what was done to it; only who said a message can change it."""
     said: dict[tuple[str, str, str], list[Amendment]] = {}
     for row in tx.all(AMENDMENTS, {"wamids": wamids}):
@@ -91,7 +94,10 @@ def _amend(tx: Tx, wamids: set[str]) -> None:
         return
     changes = []
     for row in tx.all(AMENDED, {"wamids": {wamid for _, wamid, _ in said}}):
-        text, context = amended(row.text, row.context, said.get((row.team_id, row.wamid, row.direction), ()))
+        before = row.context
+        if (row.team_id, row.wamid) in completed:
+            before = {name: it for name, it in (before or {}).items() if name != "edited"}
+        text, context = amended(row.text, before, said.get((row.team_id, row.wamid, row.direction), ()))
         if (text, context) != (row.text, row.context):
             changes.append({"message_id": row.id, "new_text": text, "new_context": context})
     if changes:

@@ -91,8 +91,9 @@ def moved(tx: Tx, accepted: Sequence[str], steps: Sequence[Step], *, at: int) ->
     rows = {row.id: row for row in tx.all(DETAILS, {"ids": {*accepted, *(it.message_id for it in steps)}})}
     numbers = waba.numbers_by_id(tx, {row.phone_number_id for row in rows.values()})
     told: list[Telling] = []
+    named = _templates(tx, [rows[it] for it in accepted])
     for row in (rows[it] for it in accepted):
-        told += _echoes(tx, row, numbers.get(row.phone_number_id), listening)
+        told += _echoes(row, numbers.get(row.phone_number_id), listening, named)
     for step in steps:
         row = rows[step.message_id]
         if row.wamid is not None:  # what Meta refused at once was told in the answer to the send
@@ -121,16 +122,20 @@ def _statuses(row: Row[Any], number: Row[Any] | None, news: News, listening: Lis
     return told
 
 
-def _echoes(tx: Tx, row: Row[Any], number: Row[Any] | None, listening: Listeners) -> list[Telling]:
+def _echoes(
+    row: Row[Any], number: Row[Any] | None, listening: Listeners, named: dict[str, Row[Any]]
+) -> list[Telling]:
     """One message sent through us, for whoever wants to hear of it: in either format, and as a template."""
     chakra, meta, template = (
         listening.get((row.plugin_id, event)) for event in ("message_echo", ECHO_FIELD, TEMPLATE_FIELD)
     )
     if not (chakra or meta or (template and row.data_type == "template")):
         return []
-    said = _said(tx, row, number)
+    said = _said(row, number, named)
     waba_id = number.waba_id if number else ""
     person: dict[str, Any] = {"wa_id": row.peer} if row.peer and row.peer.isdigit() else {"user_id": row.peer}
+    if row.peer is None:
+        person = {}
     if row.name:
         person["profile"] = {"name": row.name}
     told = []
@@ -161,14 +166,28 @@ def _echoes(tx: Tx, row: Row[Any], number: Row[Any] | None, listening: Listeners
     return told
 
 
-def _said(tx: Tx, row: Row[Any], number: Row[Any] | None) -> dict[str, Any]:
+def _templates(tx: Tx, rows: Sequence[Row[Any]]) -> dict[str, Row[Any]]:
+    """The templates of what was sent by our own template call, by our message's id."""
+    wanted = {
+        row.id: (row.team_id, (row.context or {}).get("messageTemplateId"))
+        for row in rows
+        if row.data_type == "template"
+    }
+    found = templates.of_any_account(tx, set(wanted.values())) if wanted else {}
+    return {message_id: found[which] for message_id, which in wanted.items() if which in found}
+
+
+def _said(row: Row[Any], number: Row[Any] | None, named: dict[str, Row[Any]]) -> dict[str, Any]:
     """A message of ours as Meta would show it in an echo."""
     content = row.body.get(row.data_type)
     if row.data_type == "template" and content is None:  # sent by our own words: Meta's were not kept
-        known = templates.of_any_account(tx, row.team_id, (row.context or {}).get("messageTemplateId"))
+        known = named.get(row.id)
         content = {"name": known.name, "language": {"code": known.language}} if known else {}
         content["text"] = row.text
+    group_id = _group(row)
     to = {"to": row.peer} if row.peer is None or row.peer.isdigit() else {"to_user_id": row.peer}
+    if group_id:
+        to = {"to": group_id, "group_id": group_id}
     return {
         "from": _as_dialled(number),
         **to,
@@ -190,8 +209,12 @@ def _as_meta(waba_id: str, field: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _telling(listener: outgoing.Listener, row: Row[Any], event: str, body: dict[str, Any]) -> Telling:
-    about = About(event, chat_key(row.phone_number_id, row.peer), row.peer, row.wamid)
+    about = About(event, chat_key(row.phone_number_id, _group(row) or row.peer), row.peer, row.wamid)
     return Telling(listener, row.plugin_id, about, row.id, body)
+
+
+def _group(row: Row[Any]) -> str | None:
+    return (row.context or {}).get("group_id")
 
 
 def _whereabouts(row: Row[Any]) -> dict[str, Any]:

@@ -20,6 +20,10 @@ KNOWN = (
 )
 """Across teams: webhooks of many teams are folded together; whose row it is, is looked at there."""
 
+NAMES = every_team.select(templates.c.team_id, templates.c.id, templates.c.name, templates.c.language).where(
+    among(templates.c.id, "ids")
+)
+
 _put = every_team.upsert(templates)
 PUT = _put.on_conflict_do_update(
     index_elements=["id"],
@@ -79,10 +83,11 @@ def known(tx: Tx, template_ids: Collection[str]) -> dict[str, tuple[str, Known]]
     return {row.id: (row.team_id, as_known(row)) for row in tx.all(KNOWN, {"ids": template_ids})}
 
 
-def of_any_account(tx: Tx, team_id: str, template_id: Any) -> Row[Any] | None:
-    """Name and language of a team's template; None when it is no longer there. For units of all teams."""
-    one = every_team.select(templates.c.name, templates.c.language)
-    return tx.first(one.where(templates.c.id == template_id, templates.c.team_id == team_id))
+def of_any_account(tx: Tx, wanted: Collection[tuple[str, Any]]) -> dict[tuple[str, Any], Row[Any]]:
+    """Name and language of templates by team and id, those that are still there. For units of all teams."""
+    ids = {template_id for _, template_id in wanted if isinstance(template_id, str)}
+    rows = tx.all(NAMES, {"ids": ids}) if ids else []
+    return {(row.team_id, row.id): row for row in rows if (row.team_id, row.id) in wanted}
 
 
 def put(tx: Tx, rows: Sequence[tuple[str, Known]]) -> None:
