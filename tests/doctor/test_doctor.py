@@ -17,7 +17,9 @@ import pytest
 from samvad.domain.accounts import operations as accounts
 from samvad.domain.doctor.disk import Place, disk
 from samvad.domain.inbound.tables import inbound_events
+from samvad.domain.waba import operations as waba_operations
 from samvad.domain.waba import queries as waba
+from samvad.domain.waba.model import Connection
 from samvad.kit.sealing import Seal
 from samvad.storage import Tx, every_team
 from tests.cli.test_cli import Ended, Shell, session, settings_of  # noqa: F401  (a fixture)
@@ -373,6 +375,29 @@ async def test_a_manager_asks_the_doctor_over_the_api_and_only_about_their_team(
     assert "fault" not in states.values()
     assert refused.status_code == 403
     assert stranger.status_code == 404
+
+
+async def test_each_waba_is_examined_with_its_own_credentials(on_sqlite: Clinic) -> None:
+    product, other = on_sqlite.product, OTHER_BUSINESS
+    wanted = Connection(
+        other.waba_id,
+        other.phone_numbers[0].id,
+        other.access_token,
+        other.app_secret,
+        plugin_id=product.team.plugin_id,
+    )
+    await waba_operations.connect(product.app.res, product.team.id, wanted)
+    assert await on_sqlite.faults() == {}
+
+    revoked = {"waba_id": other.waba_id, "revoked": True}
+    assert (await product.control.post("/tokens", json=revoked)).status_code == 200
+    found = await on_sqlite.findings()
+
+    tokens = {it["words"].partition(":")[0]: it for it in found if it["check"] == "token"}
+    assert tokens[f"WABA {BUSINESS.waba_id}"]["state"] == "fine"
+    assert tokens[f"WABA {other.waba_id}"]["state"] == "fault"
+    assert f"--waba-id {other.waba_id}" in tokens[f"WABA {other.waba_id}"]["fix"]
+    assert {it["plugin_id"] for it in tokens.values()} == {product.team.plugin_id}
 
 
 async def test_over_the_api_no_address_is_asked_but_our_own(on_sqlite: Clinic) -> None:

@@ -47,7 +47,7 @@ def list_deliveries(
     from samvad.domain.webhooks.model import Which
 
     which = Which(state, plugin, None, event, phone, message, _moment(since), _moment(until))
-    page, attempts, more = _as_team(
+    page, attempts, more = as_team(
         lambda ctx: webhooks.list_deliveries(ctx, which, limit=limit, skip=0), data, team
     )
     table = columns("id", "made", "event", "format", "state", "attempts", "last answer")
@@ -73,10 +73,10 @@ def show_delivery(
     from samvad.domain.webhooks import operations as webhooks
 
     if body:
-        raw = _as_team(lambda ctx: webhooks.get_body(ctx, delivery_id), data, team)
+        raw = as_team(lambda ctx: webhooks.get_body(ctx, delivery_id), data, team)
         typer.echo(_text_or_bytes(raw), nl=False)
         return
-    row, attempts = _as_team(lambda ctx: webhooks.get_delivery(ctx, delivery_id), data, team)
+    row, attempts = as_team(lambda ctx: webhooks.get_delivery(ctx, delivery_id), data, team)
     typer.echo(json.dumps(wire.delivery_with_attempts(row, attempts), indent=2))
 
 
@@ -98,13 +98,13 @@ def replay(
     from samvad.domain.webhooks.model import Which
 
     if delivery_id is not None:
-        _as_team(lambda ctx: webhooks.replay(ctx, delivery_id), data, team)
+        as_team(lambda ctx: webhooks.replay(ctx, delivery_id), data, team)
         typer.echo("1 delivery will go again.")
         return
     if not (failed or state or since or until or plugin):
         raise typer.BadParameter("Say what to replay: a delivery's id, --failed, --state, --since, --plugin.")
     which = Which(state or "EXHAUSTED", plugin, from_at=_moment(since), to_at=_moment(until))
-    count = _as_team(lambda ctx: webhooks.replay_all(ctx, which), data, team)
+    count = as_team(lambda ctx: webhooks.replay_all(ctx, which), data, team)
     typer.echo(f"{count} deliveries will go again.")
 
 
@@ -115,7 +115,7 @@ def list_endpoints(data: DataDir = None, team: Team = None) -> None:
     from samvad.domain.webhooks import operations as webhooks
 
     table = columns("id", "format", "state", "failures", "waiting", "next attempt", "url")
-    for found in _as_team(webhooks.list_endpoints, data, team):
+    for found in as_team(webhooks.list_endpoints, data, team):
         it = wire.endpoint(*found)
         state = f"{it['state']} ({it['pausedReason']})" if it["pausedReason"] else it["state"]
         cells = (
@@ -135,7 +135,7 @@ def pause(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
     """Deliver nothing to an endpoint until it is resumed; what waits is kept."""
     from samvad.domain.webhooks import operations as webhooks
 
-    _as_team(lambda ctx: webhooks.pause(ctx, endpoint_id), data, team)
+    as_team(lambda ctx: webhooks.pause(ctx, endpoint_id), data, team)
 
 
 @commands.command("resume")
@@ -143,7 +143,7 @@ def resume(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
     """Deliver what waits, now."""
     from samvad.domain.webhooks import operations as webhooks
 
-    _as_team(lambda ctx: webhooks.resume(ctx, endpoint_id), data, team)
+    as_team(lambda ctx: webhooks.resume(ctx, endpoint_id), data, team)
 
 
 @commands.command("test")
@@ -152,7 +152,7 @@ def try_out(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
     from samvad.api import wire
     from samvad.domain.webhooks import operations as webhooks
 
-    row, attempts = _as_team(lambda ctx: webhooks.try_out(ctx, endpoint_id), data, team)
+    row, attempts = as_team(lambda ctx: webhooks.try_out(ctx, endpoint_id), data, team)
     typer.echo(json.dumps(wire.delivery_with_attempts(row, attempts), indent=2))
     if row.state != "DELIVERED":
         raise typer.Exit(1)
@@ -171,10 +171,10 @@ def rotate_secret(
     from samvad.domain.webhooks import operations as webhooks
 
     if activate:
-        secrets = _as_team(webhooks.activate_secret, data, team)
+        secrets = as_team(webhooks.activate_secret, data, team)
     else:
         overlap_ms = overlap_hours * 60 * 60 * 1000
-        secrets = _as_team(lambda ctx: webhooks.rotate_secret(ctx, overlap_ms=overlap_ms), data, team)
+        secrets = as_team(lambda ctx: webhooks.rotate_secret(ctx, overlap_ms=overlap_ms), data, team)
     typer.echo(_words(secrets))
 
 
@@ -197,7 +197,7 @@ def _words(it: "WebhookSecrets") -> str:
     return "\n".join(lines)
 
 
-def _as_team(work: "Callable[[Context], Awaitable[T]]", data: Any, team: str | None) -> T:
+def as_team(work: "Callable[[Context], Awaitable[T]]", data: Any, team: str | None) -> T:
     """Whoever holds the database is its administrator."""
     from samvad.cli.running import once
     from samvad.domain.accounts import operations as accounts

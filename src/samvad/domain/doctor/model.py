@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A plugin with its secrets opened."""
+    """A plugin with its secrets opened; or one WABA of it, where that was connected with secrets of its own."""
 
     plugin_id: str
     team_id: str
@@ -55,6 +55,8 @@ class Patient:
     access_token: str = field(repr=False)
     app_secret: str = field(repr=False)
     verify_token: str = field(repr=False)
+    of: str = ""
+    """Whom its findings are about, where the plugin holds WABAs with other credentials too."""
 
     @property
     def reconnect(self) -> str:

@@ -43,23 +43,28 @@ async def examine_team(ctx: Context, *, plugin_id: str | None = None) -> list[Fi
 
 
 def _patients(tx: Tx, res: Resources, *, only: str | None) -> list[Patient | Finding]:
-    """The plugins with their secrets opened; one that was sealed with another key is a finding."""
+    """The plugins with their secrets opened, and each WABA with its own; what another key sealed is a finding."""
     found: list[Patient | Finding] = []
     for row in queries.plugins_oldest_first(tx):
         if only not in (None, row.id):
             continue
-        wabas, numbers = queries.accounts_and_numbers(tx, row.id)
-        sealed = (row.access_token_sealed, row.app_secret_sealed, row.verify_token_sealed)
-        try:
-            token, secret, verify_token = map(res.seal.open, sealed)
-        except ValueError as error:
-            fix = "SAMVAD_SECRET_KEY=… samvad doctor    # the key of then; else connect the number again"
-            found.append(replace(fault("token", f"the secrets are {error}", fix), plugin_id=row.id))
-            continue
+        held = queries.held_by(tx, row.id)
         address = f"{res.public_url}/webhooks/whatsapp/{row.id}"
-        found.append(
-            Patient(row.id, row.team_id, row.name, wabas, numbers, address, token, secret, verify_token)
-        )
+        for it in held:
+            sealed = (
+                it.access_token_sealed or row.access_token_sealed,
+                it.app_secret_sealed or row.app_secret_sealed,
+                row.verify_token_sealed,
+            )
+            try:
+                token, secret, verify_token = map(res.seal.open, sealed)
+            except ValueError as error:
+                fix = "SAMVAD_SECRET_KEY=… samvad doctor    # the key of then; else connect the number again"
+                found.append(replace(fault("token", f"the secrets are {error}", fix), plugin_id=row.id))
+                continue
+            of = f"WABA {it.waba_ids[0]}: " if len(held) > 1 and it.waba_ids else ""
+            about = (row.id, row.team_id, row.name, it.waba_ids, it.phone_number_ids, address)
+            found.append(Patient(*about, token, secret, verify_token, of))
     return found
 
 
@@ -76,7 +81,9 @@ async def _plugins(
             return [it]
         async with turns:
             examined = await examine(res, it, only_ours=only_ours)
-            return [replace(finding, plugin_id=it.plugin_id) for finding in examined]
+            return [
+                replace(finding, plugin_id=it.plugin_id, words=it.of + finding.words) for finding in examined
+            ]
 
     return [finding for part in await asyncio.gather(*map(one, found)) for finding in part]
 
