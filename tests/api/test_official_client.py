@@ -128,3 +128,42 @@ async def test_n8n_may_send_every_field_it_knows_and_finds_the_words_of_a_failur
     assert "(#131009)" in sentence(refused, 400)
     assert refused.json()["error"]["code"] == 131009
     assert refused.json()["error"]["message"].startswith("(#131009)")
+
+
+async def test_the_typescript_client_sets_up_calling_and_reads_templates_groups_and_chats(
+    product: Product,
+) -> None:
+    """Its calls beside sending: Meta's bodies bare, every GET with a content type, a wrong key 401 everywhere."""
+    number, waba = product.team.phone_number_id, product.team.waba_id
+    always = {"X-Chakra-SDK": SDK, "Content-Type": "application/json"}
+    metas = f"/v1/whatsapp/v25.0/{number}"
+    templates = f"/v1/ext/plugin/whatsapp/api/v25.0/{waba}/message_templates"
+    await product.customer_writes("hi")
+    await product.settle()
+
+    set_up = await product.api.post(
+        f"{metas}/settings", headers=always, json={"calling": {"status": "ENABLED"}}
+    )
+    settings = await product.api.get(f"{metas}/settings", headers=always)
+    permission = await product.api.get(
+        f"{metas}/call_permissions", headers=always, params={"recipient": "IN.1"}
+    )
+    groups = await product.api.get(f"{metas}/groups", headers=always)
+    page = await product.api.get(templates, headers=always, params={"limit": 5, "fields": "id,name"})
+    ids = [it["id"] for it in page.json()["data"]]
+    while following := page.json()["paging"].get("next"):
+        page = await product.api.get(following)
+        ids += [it["id"] for it in page.json()["data"]]
+    one = await product.api.post("/v1/ext/chat", headers=always, json={"limit": 1})
+    past_the_end = await product.api.post("/v1/ext/chat", headers=always, json={"limit": 25, "page": 99})
+    async with product.client("a-wrong-key") as stranger:
+        turned_away = [await stranger.get(it) for it in (f"{metas}/settings", templates, "/plugin")]
+
+    assert set_up.json() == {"success": True}
+    assert settings.json()["calling"]["status"] == "ENABLED"
+    assert permission.status_code in (200, 400), permission.text
+    assert groups.json()["data"] == {"groups": []}
+    assert len(ids) == len(set(ids)) > 5
+    assert len(one.json()["_data"]) == 1
+    assert past_the_end.json()["_data"] == []
+    assert [sentence(it, 401) for it in turned_away] == ["Unauthorized"] * 3

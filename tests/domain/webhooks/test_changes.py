@@ -40,6 +40,7 @@ async def test_after_a_new_address_is_set_the_old_one_hears_nothing_and_the_orde
         return await waiting(product) == 4
 
     await until(all_there)
+    await until(lambda: not receiver.answers)  # the first is under way
     elsewhere = Receiver()
     async with served(elsewhere) as url:
         await goes_to(product, f"{url}/new")
@@ -61,6 +62,7 @@ async def test_after_an_address_is_cleared_it_hears_nothing_more(
         return await waiting(product) == 3
 
     await until(all_there)
+    await until(lambda: not receiver.answers)  # the first is under way
     await goes_to(product, None)
     await until(lambda: heard(receiver))
 
