@@ -98,10 +98,12 @@ class View:
                 for row in self.rows(templates)
             ],
             "numbers": [
-                [row.team_id, row.id, row.details.get("discovered")] for row in self.rows(phone_numbers)
+                [row.team_id, row.id, row.details.get("discovered"), said(row.known)]
+                for row in self.rows(phone_numbers)
             ],
             "accounts": [
-                [row.team_id, row.id, row.details.get("discovered")] for row in self.rows(business_accounts)
+                [row.team_id, row.id, row.details.get("discovered"), said(row.known)]
+                for row in self.rows(business_accounts)
             ],
             "outgoing": self.outgoing(),
             "jobs": [list(it) for it in {self.job(row) for row in self.rows(jobs) if row.name == FETCHING}],
@@ -194,3 +196,8 @@ class View:
                 payload["timestamp"] = payload["errorContext"] = None
             found.append([*about, event])
         return found
+
+
+def said(known: Any) -> list[Any]:
+    """By aspect Meta's time and word; when we heard it is our own clock."""
+    return sorted([aspect, it["at"], it.get("value")] for aspect, it in (known or {}).items())
