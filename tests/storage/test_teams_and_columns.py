@@ -103,11 +103,16 @@ def explained(tx: Tx, statement: Any, values: dict[str, list[str]], *, sqlite_fi
     dialect = sqlite.dialect() if sqlite_file else postgresql.dialect()
     compiled = statement.compile(dialect=dialect)
     sql = str(compiled)
+    for name, value in compiled.params.items():
+        if name not in values:  # a constant of the statement itself
+            sql = sql.replace(f"%({name})s", f"'{value}'") if not sqlite_file else sql
     for name, given in values.items():
         if sqlite_file:
             sql = sql.replace("json_each(?)", "json_each('[" + ",".join(f'"{it}"' for it in given) + "]')", 1)
         else:
             array = "ARRAY[" + ",".join(f"'{it}'" for it in given) + "]"
             sql = sql.replace(f"%({name})s", array).replace(f"%({name})s::TEXT[]", array)
+    if sqlite_file:
+        sql = sql.replace(" = ?", " = 'a constant'")
     explain = "EXPLAIN QUERY PLAN " if sqlite_file else "EXPLAIN "
     return "\n".join(str(row[-1]) for row in tx.connection.exec_driver_sql(explain + sql))
