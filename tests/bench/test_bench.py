@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from samvad.bench import ingest, send
+from samvad.bench import ingest, receivers, report, send
 from samvad.bench.load import percentiles, read_reply
 from samvad.bench.options import Options
 from samvad.bench.rig import Place, Rig, rig
@@ -127,6 +127,25 @@ async def test_killing_the_server_in_the_middle_loses_nothing_acknowledged(bench
     assert result.holds, (result.verdict, result.problems)
     assert result.load.acknowledged > 0
     assert result.load.posted_again + result.load.unanswered > 0, "the crash met requests under way"
+
+
+async def test_a_healthy_receiver_hears_of_everything_alone_in_calm_and_while_others_hang_or_fail(
+    here: Place,
+):
+    options = Options(seconds=0.5, callers=16, rate=100.0, place=here)
+
+    found = await receivers.run(options, quiet)
+
+    assert found.problems == ()
+    for phase in (found.alone, found.calm, found.troubled):
+        assert phase.acknowledged == 50
+        assert phase.arrived == phase.expected == phase.delay.count == 40
+    assert (found.calm.hanging, found.calm.failed) == (0, 0)
+    assert found.troubled.hanging >= 2, "one of each team"
+    assert found.troubled.failed >= 1
+    written = json.loads(report.as_json(found))
+    assert written["p99_ratio"] > 0
+    assert written["holds"] is (written["p99_ratio"] <= 2)
 
 
 def test_the_command_writes_only_json_to_stdout_when_asked(tmp_path: Path):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -56,6 +57,8 @@ class Heard:
     """How often it was answered with 200."""
     first_at: int | None = None
     """The place of the first of these among all."""
+    arrived_at_s: float = field(default_factory=time.perf_counter)
+    """When its first attempt arrived."""
 
 
 @dataclass(slots=True)

@@ -62,6 +62,9 @@ class Loaded:
     answers: dict[int, bytes] = field(repr=False)
     """The body of each 200, by index, where they are kept."""
 
+    acknowledged_at_s: "array[float]" = field(default_factory=lambda: array("d"), repr=False)
+    """When each 200 was read, by `time.perf_counter`, in the order of `acknowledged`."""
+
     @property
     def latency(self) -> Latency:
         return percentiles(self.latencies_s)
@@ -252,7 +255,9 @@ class _Generator:
         self._under_way -= 1
         done = self.done
         if status == 200:
-            done.latencies_s.append(time.perf_counter() - connection.since)
+            now = time.perf_counter()
+            done.latencies_s.append(now - connection.since)
+            done.acknowledged_at_s.append(now)
             done.acknowledged.append(connection.index)
             if self._keep:
                 done.answers[connection.index] = body

@@ -9,12 +9,13 @@ from rich.table import Table
 
 from samvad.bench.chaos import Proof, Run
 from samvad.bench.load import Latency
+from samvad.bench.receivers import RATIO_AT_MOST, Comparison, Phase
 from samvad.bench.result import Result
 
 WIDTH = 100  # columns, where it is not a terminal that says so
 
 
-def as_json(result: Result | Proof) -> bytes:
+def as_json(result: Result | Proof | Comparison) -> bytes:
     """The result and its verdict `holds`, indented; units stand at the end of the names."""
     return msgspec.json.format(msgspec.json.encode({"holds": result.holds, **_fields(result)}), indent=2)
 
@@ -102,7 +103,38 @@ def show_proof(proof: Proof, console: Console) -> None:
         console.print(f"[red]{escape(words)}[/red]", highlight=False)
 
 
-def _fields(result: Result | Proof) -> dict[str, object]:
+def show_comparison(found: Comparison, console: Console) -> None:
+    """The phases side by side, and how much later the healthy receiver heard in trouble than in calm."""
+    title = f"samvad bench receivers: {found.database}, {found.rate:g} webhooks a second"
+    table = Table(title=title, title_justify="left")
+    for name in ("", "alone", "calm", "troubled", "troubled to calm"):
+        table.add_column(name, justify="right" if name else "left")
+    phases = (found.alone, found.calm, found.troubled)
+    within = found.p99_ratio <= RATIO_AT_MOST
+    colour = "green" if within else "red"
+
+    def line(name: str, of: Callable[[Phase], float], ratio: str = "") -> None:
+        values = [of(it) for it in phases]
+        table.add_row(name, *(f"{it:,}" if isinstance(it, int) else f"{it:,.1f}" for it in values), ratio)
+
+    line("acknowledged", lambda it: it.acknowledged)
+    line("for the healthy receiver", lambda it: it.expected)
+    line("arrived there", lambda it: it.arrived)
+    line("POSTs left hanging", lambda it: it.hanging)
+    line("POSTs answered with 500", lambda it: it.failed)
+    table.add_section()
+    line("p50, ms", lambda it: it.delay.p50_ms, f"{found.p50_ratio:.2f}")
+    line("p99, ms", lambda it: it.delay.p99_ms, f"[{colour}]{found.p99_ratio:.2f}[/{colour}]")
+    line("max, ms", lambda it: it.delay.max_ms)
+    console.print(table)
+    console.print("Milliseconds are from our 200 to the arrival at the healthy receiver.")
+    is_it = "is" if within else "is not"
+    console.print(f"Its p99 in trouble {is_it} within {RATIO_AT_MOST:g} times the calm one.", highlight=False)
+    for problem in found.problems:
+        console.print(f"[red]{escape(problem)}[/red]", highlight=False)
+
+
+def _fields(result: Result | Proof | Comparison) -> dict[str, object]:
     fields: dict[str, object] = msgspec.to_builtins(result, str_keys=True)
     return fields
 

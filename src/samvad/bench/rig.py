@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -44,6 +44,20 @@ DISPLAY = "15550002222"
 ACCESS_TOKEN = "EAAbench"  # noqa: S105 — of a sandbox that lives for a minute
 APP_SECRET = "app-secret-of-the-bench"  # noqa: S105
 
+
+class Number(NamedTuple):
+    """A number in the sandbox, and the account it belongs to."""
+
+    id: str
+    display: str
+    waba_id: str
+    access_token: str
+
+
+OWN = Number(PHONE_NUMBER_ID, DISPLAY, WABA_ID, ACCESS_TOKEN)
+NEIGHBOURS = Number("100200300400501", "15550003333", "700600500400301", f"{ACCESS_TOKEN}2")
+"""For the benches that need a second team."""
+
 Tell = Callable[[str, float | None], None]
 """Is told what happens now, and which part of it is over, where that is known."""
 
@@ -61,12 +75,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """The team the load is for."""
+    """A team the load is for."""
 
     team_id: str
     user_id: str
     token: str
     plugin_id: str
+    number: Number = OWN
 
     @property
     def callback(self) -> str:
@@ -74,7 +89,7 @@ class Party:
 
     @property
     def send(self) -> str:
-        return f"/v1/ext/plugin/whatsapp/{self.plugin_id}/api/v25.0/{PHONE_NUMBER_ID}/messages"
+        return f"/v1/ext/plugin/whatsapp/{self.plugin_id}/api/v25.0/{self.number.id}/messages"
 
 
 class Rig:
@@ -117,7 +132,12 @@ class Rig:
         self.public_url = f"http://127.0.0.1:{port}"
         await asyncio.gather(*(child.start() for child in (self.sandbox, self.server, self.echo)))
         async with self.resources() as res:
-            self.party = await _make_party(res)
+            self.party = await _make_party(res, "bench", OWN)
+
+    async def neighbour(self) -> Party:
+        """A second team, with a number of its own."""
+        async with self.resources() as res:
+            return await _make_party(res, "neighbour", NEIGHBOURS)
 
     async def restart_after_a_crash(self) -> None:
         """SIGKILL the server and start it again on the same data."""
@@ -214,26 +234,34 @@ async def rig(
 
 
 def _sandbox_config(settings: dict[str, Any], seed: int) -> dict[str, Any]:
-    business = {
-        "waba_id": WABA_ID,
-        "name": "Bench",
-        "access_token": ACCESS_TOKEN,
-        "app_secret": APP_SECRET,
-        "phone_numbers": [{"id": PHONE_NUMBER_ID, "display": DISPLAY, "verified_name": "Bench"}],
-    }
-    return {"businesses": [business], "settings": settings, "seed": seed}
+    businesses = [
+        {
+            "waba_id": it.waba_id,
+            "name": "Bench",
+            "access_token": it.access_token,
+            "app_secret": APP_SECRET,
+            "phone_numbers": [{"id": it.id, "display": it.display, "verified_name": "Bench"}],
+        }
+        for it in (OWN, NEIGHBOURS)
+    ]
+    return {"businesses": businesses, "settings": settings, "seed": seed}
 
 
-async def _make_party(res: Resources) -> Party:
-    team_id = await accounts.create_team(res, name="Bench")
+async def _make_party(res: Resources, name: str, number: Number) -> Party:
+    team_id = await accounts.create_team(res, name=name.capitalize())
     await processes.create_lead_procedure(res, team_id)
     user_id = await accounts.create_user(
-        res, team_id, email="bench@localhost", name="Bench", role="Admin", password=secrets.token_hex(16)
+        res,
+        team_id,
+        email=f"{name}@localhost",
+        name=name.capitalize(),
+        role="Admin",
+        password=secrets.token_hex(16),
     )
-    key = await accounts.create_key(res, team_id, name="bench")
-    wanted = Connection(WABA_ID, PHONE_NUMBER_ID, ACCESS_TOKEN, APP_SECRET)
+    key = await accounts.create_key(res, team_id, name=name)
+    wanted = Connection(number.waba_id, number.id, number.access_token, APP_SECRET)
     connected = await waba.connect(res, team_id, wanted)
-    return Party(team_id, user_id, key.token, connected.plugin_id)
+    return Party(team_id, user_id, key.token, connected.plugin_id, number)
 
 
 @asynccontextmanager

@@ -17,10 +17,11 @@ from samvad.kit.errors import BadRequest
 if TYPE_CHECKING:
     from samvad.bench.chaos import Proof
     from samvad.bench.options import Options
+    from samvad.bench.receivers import Comparison
     from samvad.bench.result import Result
     from samvad.bench.rig import Tell
 
-    AnyResult = TypeVar("AnyResult", Result, Proof)
+    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison)
 
 CALLERS = 64
 FEWEST, MOST = 16, 512  # connections of an open loop: what is due waits for one, and the wait counts
@@ -107,6 +108,24 @@ def chaos(
         messages, seed, kill_every, place=Place(data.absolute() if data else None, database)
     )
     _run(lambda tell: proving.prove(options, tell), report.show_proof, json)
+
+
+@bench.command("receivers")
+def receivers(
+    seconds: float = 10.0,
+    rate: Annotated[
+        float, typer.Option(help="Meta's webhooks a second, in each of the three phases.")
+    ] = 100.0,
+    database: Database = None,
+    data: Data = None,
+    json: Json = None,
+) -> None:
+    """Measure how much later a healthy receiver hears while others hang or answer 500: p99 at most twice."""
+    from samvad.bench import receivers as comparing
+    from samvad.bench import report
+
+    options = _options(seconds, None, rate, database, data, None)
+    _run(lambda tell: comparing.run(options, tell), report.show_comparison, json)
 
 
 def _options(
