@@ -128,7 +128,7 @@ class App:
         """Take nothing new, finish what was begun, and let go, in that order."""
         for lane in (self.res.sends, self.res.inbound, self.res.outcomes):
             await lane.close()
-        for part in (self.folder, self.dispatcher, self.worker):
+        for part in (self.folder, self.dispatcher, self.worker, *self.media_workers):
             part.close()
         draining = [task for task in self._loops if task.get_name() in ("fold", "deliveries", "jobs")]
         for task in self._loops:

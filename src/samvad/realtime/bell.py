@@ -17,6 +17,8 @@ class Bell:
         self._rung.set()
 
     async def wait(self, at_most_s: float) -> None:
+        # Not wait_for: on Python 3.11 it forgets a cancellation that comes together with the ring.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), at_most_s)
+            async with asyncio.timeout(at_most_s):
+                await self._rung.wait()
         self._rung.clear()
