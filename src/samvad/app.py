@@ -128,8 +128,10 @@ class App:
         """Take nothing new, finish what was begun, and let go, in that order."""
         for lane in (self.res.sends, self.res.inbound, self.res.outcomes):
             await lane.close()
-        for part in (self.folder, self.dispatcher, self.worker, *self.media_workers):
+        for part in (self.folder, self.dispatcher):
             part.close()
+        for worker in (self.worker, *self.media_workers):
+            worker.close()
         draining = [task for task in self._loops if task.get_name() in ("fold", "deliveries", "jobs")]
         for task in self._loops:
             if task not in draining:
