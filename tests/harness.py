@@ -16,6 +16,7 @@ from samvad.domain.inbound import queries as inbound
 from samvad.domain.processes import operations as processes
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
+from samvad.kit.clock import system_clock
 from samvad.sandbox import Business, PhoneNumber, Sandbox
 from samvad.settings import Settings, from_environment
 from tests.contract import police
@@ -47,6 +48,19 @@ QUICK_BACK_OFF = "0.05,0.1,0.2"
 
 
 @dataclass
+class Clock:
+    """The time of day, and what a test let pass beside it, in milliseconds."""
+
+    passed: int = 0
+
+    def __call__(self) -> int:
+        return system_clock() + self.passed
+
+    def pass_by(self, ms: int) -> None:
+        self.passed += ms
+
+
+@dataclass
 class Team:
     """A team with a key and a connected number."""
 
@@ -70,6 +84,7 @@ class Product:
     api: httpx.AsyncClient
     control: httpx.AsyncClient
     settings: Settings = field(repr=False)
+    clock: Clock
 
     def client(self, token: str | None) -> httpx.AsyncClient:
         """A client with another key, held against the contract like every client of the tests."""
@@ -182,7 +197,8 @@ async def running(
     async with served(sandbox.app) as sandbox_url, served(later) as base_url:
         await sandbox.start()
         settings = settings_for(database_url, folder, graph_url=sandbox_url, public_url=base_url, **given)
-        later.app = app = App(settings)
+        clock = Clock()
+        later.app = app = App(settings, clock=clock)
         try:
             await app.start()
             team = await make_team(app, BUSINESS, name="Ada's Kitchen")
@@ -190,7 +206,7 @@ async def running(
                 police.client(base_url, team.token) as api,
                 httpx.AsyncClient(base_url=sandbox_url) as control,
             ):
-                yield Product(base_url, app, sandbox, sandbox_url, team, api, control, settings)
+                yield Product(base_url, app, sandbox, sandbox_url, team, api, control, settings, clock)
         finally:
             await sandbox.close()
             await app.stop()
