@@ -182,6 +182,29 @@ async def test_a_status_completes_a_send_that_meta_did_not_answer(database_url, 
         assert live.sandbox.world.counts.accepted == 1
 
 
+async def test_a_failure_told_after_an_answer_that_was_lost_is_of_a_message_meta_had_accepted(
+    database_url, tmp_path
+):
+    """The steps are those of a day on which the answer came: sent, then failed."""
+    async with quick(database_url, tmp_path, loops=False, upstream_timeout_s="0.5") as small:
+        small.sandbox.refuse_next(behaviour="accept_then_drop")
+        with pytest.raises(Ambiguous):
+            await small.send_text("did it go")
+        before = await small.row(messages)
+
+        late = {
+            **status("wamid.late", "failed", opaque=before.id),
+            "errors": [{"code": 131026, "title": "no"}],
+        }
+        await small.hears(meta.statuses(late))
+
+        row = await small.row(messages)
+        assert (row.status, row.wamid) == (Status.FAILED, "wamid.late")
+        assert row.sent_at == row.failed_at
+        names = [it.name for it in await small.rows(events, events.c.subject_id == row.id)]
+        assert names == ["message.sent", "message.failed"]
+
+
 async def test_a_send_that_meta_did_not_answer_stays_open_and_is_named(database_url, tmp_path):
     async with quick(database_url, tmp_path, loops=False, upstream_timeout_s="0.5") as small:
         small.sandbox.refuse_next(behaviour="drop")

@@ -109,12 +109,13 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
             if news.wamid is not None:
                 parked.append(_parked(news, at=at))
             continue
-        message = after[message_id]
-        moved = message.after(news)
-        if moved is not message:
-            after[message_id] = moved
-            if not message.heard(news.status) and not news.imported:
-                steps.append(telling.Step(moved.id, news))
+        for step in _with_acceptance(after[message_id], news):
+            message = after[message_id]
+            moved = message.after(step)
+            if moved is not message:
+                after[message_id] = moved
+                if not message.heard(step.status) and not step.imported:
+                    steps.append(telling.Step(moved.id, step))
     if parked:
         tx.execute(PARK, parked)
     _advance(tx, [after[it] for it in after if after[it] is not before[it]])
@@ -147,6 +148,16 @@ def forget_parked(tx: Tx, *, before: int) -> int:
     Their webhooks are still kept as inbound events.
     """
     return tx.execute(OLD_PARKED, {"before": before}).rowcount
+
+
+def _with_acceptance(message: Progress, news: News) -> Sequence[News]:
+    """A failure that is told later, under an id of Meta's own, is of a message that Meta had accepted.
+
+    Where the answer to the send was lost nothing else says so, and the steps would not be those of other days.
+    """
+    if news.status is not Status.FAILED or news.wamid is None or message.wamid is not None:
+        return (news,)
+    return (news._replace(status=Status.SENT, error=None), news)
 
 
 def _known(tx: Tx, heard: Sequence[News]) -> dict[str, Progress]:
