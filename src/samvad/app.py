@@ -197,9 +197,9 @@ class App:
     def _recurring(self) -> list[Recurring]:
         """Everything that happens by the clock, on one page."""
         clock, write = self.res.clock, self.db.write
-        poll = templates.Poll(self.res, every_s=self.settings.template_poll_s)
+        poll = templates.poll(self.res, every_s=self.settings.template_poll_s)
         number_poll_s = self.settings.number_poll_s
-        numbers = waba_refresh.Poll(self.res, every_s=number_poll_s)
+        numbers = waba_refresh.poll(self.res, every_s=number_poll_s)
         return [
             # A status can be parked while, on another connection, its message gets its wamid.
             Recurring("statuses.sweep", 2.0, lambda: write(statuses.sweep_parked, at=clock())),

@@ -1,6 +1,5 @@
 """Reading accounts and their numbers from Meta again: when a webhook is vague, on demand, and by the clock."""
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +9,10 @@ from samvad.domain.context import Context, Resources
 from samvad.domain.events.log import Event, record
 from samvad.domain.waba import knowledge, queries, tokens
 from samvad.domain.waba.operations import is_free, number_row
+from samvad.domain.waba.poll import Poll
 from samvad.jobs.queue import Job
-from samvad.kit.errors import NotFound, Refused, SamvadError
-from samvad.storage import TROUBLE, Tx
-
-ACCOUNTS_AT_ONCE = 50  # looked at in one unit; they are read one after the other
+from samvad.kit.errors import NotFound, Refused
+from samvad.storage import Tx
 
 Json = dict[str, Any]
 
@@ -116,41 +114,12 @@ def _number_changes(was: Any, details: Json, verified_name: str | None, known: A
     ]
 
 
-class Poll:
-    """The slow backstop: every account is read anew every so often, whichever webhooks were lost.
-
-    Each account has its own moment, so that a restart or a long silence makes no rush at Meta.
-    """
-
-    def __init__(self, res: Resources, *, every_s: float) -> None:
-        self._res = res
-        self._every_ms = round(every_s * 1000)
-        self._tried_at: dict[str, int] = {}  # one that fails has its next turn like the others
-
-    async def run(self) -> None:
-        """Read those whose turn has come, one at a time."""
-        after = ""
-        while True:
-            accounts = await self._res.db.read(
-                queries.accounts_of_every_team, after=after, limit=ACCOUNTS_AT_ONCE
-            )
-            for it in accounts:
-                last = max(it.refreshed_at or 0, self._tried_at.get(it.id, 0))
-                if self._res.clock() - last >= self._turn_ms(it.id):
-                    await self._read(it.team_id, it.id)
-            if len(accounts) < ACCOUNTS_AT_ONCE:
-                return
-            after = accounts[-1].id
-
-    async def _read(self, team_id: str, waba_id: str) -> None:
-        self._tried_at[waba_id] = self._res.clock()
-        try:
-            await refresh(self._res, team_id, waba_id)
-        except TROUBLE:
-            raise
-        except SamvadError as error:
-            log.warning("waba.not_refreshed", waba=waba_id, team=team_id, reason=str(error))
-
-    def _turn_ms(self, waba_id: str) -> int:
-        """Up to a tenth sooner than the others, always the same for one account."""
-        return self._every_ms - self._every_ms * (zlib.crc32(waba_id.encode()) % 100) // 1000
+def poll(res: Resources, *, every_s: float) -> Poll:
+    """Reads every account and its numbers by the clock."""
+    return Poll(
+        res,
+        every_s=every_s,
+        read_at=lambda account: account.refreshed_at,
+        read=refresh,
+        failed="waba.not_refreshed",
+    )
