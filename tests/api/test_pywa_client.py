@@ -10,30 +10,13 @@ import pytest
 
 from samvad.sandbox.samples import sample
 from tests.harness import PERSON, Product, until
+from tests.redirected import Redirected
 
 # Its packages export by lazy tables, and its parameters are class methods by turns: nothing a type checker follows.
 pywa: Any = importlib.import_module("pywa")
 types: Any = importlib.import_module("pywa.types")
 t: Any = importlib.import_module("pywa.types.templates")
 errors: Any = importlib.import_module("pywa.errors")
-
-
-class Through(httpx.HTTPTransport):
-    """Carries what is meant for Meta to one of our doors; all else stays as it is."""
-
-    def __init__(self, door: str) -> None:
-        super().__init__()
-        self._door = httpx.URL(door)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.host.endswith("facebook.com"):
-            door = self._door
-            path = door.raw_path + request.url.raw_path
-            request.url = request.url.copy_with(
-                scheme=door.scheme, host=door.host, port=door.port, raw_path=path
-            )
-            request.headers["host"] = f"{door.host}:{door.port}"
-        return super().handle_request(request)
 
 
 async def with_pywa(product: Product, deed: Callable[[Any], Any], *, key: str | None = None) -> Any:
@@ -43,7 +26,7 @@ async def with_pywa(product: Product, deed: Callable[[Any], Any], *, key: str | 
     ]
 
     def work() -> Any:
-        transport = Through(f"{product.base_url}/v1/whatsapp")
+        transport = Redirected(f"{product.base_url}/v1/whatsapp")
         with httpx.Client(transport=transport, trust_env=False) as session:
             client = pywa.WhatsApp(
                 phone_id=product.team.phone_number_id,

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from samvad.sandbox.samples import sample
+from tests.redirected import Redirected
 from tests.sandbox.wire import ASHA, NUMBER, SECRET, TOKEN, WABA, Wire, until
 
 # Its packages export by lazy tables, and its parameters are class methods by turns: nothing a type checker follows.
@@ -16,21 +17,6 @@ pywa: Any = importlib.import_module("pywa")
 types: Any = importlib.import_module("pywa.types")
 t: Any = importlib.import_module("pywa.types.templates")
 errors: Any = importlib.import_module("pywa.errors")
-
-
-class Redirected(httpx.HTTPTransport):
-    """Carries what is meant for Meta to the sandbox; all else stays as it is."""
-
-    def __init__(self, base_url: str) -> None:
-        super().__init__()
-        self._base = httpx.URL(base_url)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.host.endswith("facebook.com"):
-            base = self._base
-            request.url = request.url.copy_with(scheme=base.scheme, host=base.host, port=base.port)
-            request.headers["host"] = f"{base.host}:{base.port}"
-        return super().handle_request(request)
 
 
 async def at_meta(wire: Wire, deed: Callable[[Any], Any]) -> Any:

@@ -1,5 +1,6 @@
 """What this machine can do at all, measured in the same run as the product."""
 
+import asyncio
 import hmac
 import os
 import time
@@ -10,10 +11,12 @@ from pathlib import Path
 import msgspec
 
 from samvad.bench.load import closed_loop
+from samvad.bench.options import Options
 from samvad.bench.process import Child
 
 SLICE_S = 1.0  # at most, of each of the two cheap floors
 FSYNC_BYTES = 4096
+BODIES = 1_000  # of the load, which the bare application gets again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,28 @@ class Cheap:
 
     fsync_per_s: float
     hmac_and_json_per_s: float
+
+
+class Floor:
+    """The floors around one load, measured with some of its requests: `before` it, and `after` it."""
+
+    def __init__(self, folder: Path, echo: Child, requests: Sequence[bytes], options: Options) -> None:
+        self._folder = folder
+        self._echo = echo
+        self._requests = requests[:BODIES]
+        self._options = options
+
+    async def before(self) -> None:
+        body = self._requests[0].partition(b"\r\n\r\n")[2]
+        self._cheap = await asyncio.to_thread(cheap, self._folder, body, seconds=self._options.floor_s)
+        self._bare_before = await self._bare()
+
+    async def after(self) -> Floors:
+        return floors(self._bare_before, await self._bare(), self._cheap)
+
+    async def _bare(self) -> float:
+        callers, seconds = self._options.callers, self._options.floor_s
+        return await bare_asgi_rate(self._echo, self._requests, callers=callers, seconds=seconds)
 
 
 def cheap(folder: Path, body: bytes, *, seconds: float) -> Cheap:

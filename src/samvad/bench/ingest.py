@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from samvad.bench import floors, result
-from samvad.bench.floors import bare_asgi_rate
-from samvad.bench.load import Loaded, closed_loop, open_loop, post
+from samvad.bench.floors import Floor
+from samvad.bench.load import closed_loop, open_loop, post
 from samvad.bench.options import MOST_OPERATIONS, Options
-from samvad.bench.result import Result, Usages
+from samvad.bench.result import Ended, Result, Usages, result_of
 from samvad.bench.rig import APP_SECRET, DISPLAY, PHONE_NUMBER_ID, WABA_ID, Party, Rig, Tell, rig
 from samvad.bench.verify import Verdict, verify
 from samvad.domain.contacts.model import Identity
@@ -29,7 +28,6 @@ UNKNOWN_EVERY = 10  # each tenth message is not known here: sent by another syst
 MADE_PER_S = 10_000  # bodies made for each second of a closed loop; when they are used up the load ends
 SEEDED_AT_ONCE = 250
 FIRST_PHONE = 919_800_000_000
-FLOOR_BODIES = 1_000
 SILENT = {"auto_read": False}
 
 
@@ -42,14 +40,8 @@ class Post(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
-    """A load that is over, the server still running."""
-
+class Ingested(Ended):
     posts: Sequence[Post]
-    loaded: Loaded
-    catch_up_s: float
-    settled: bool
-    used: Usages
 
     @property
     def acknowledged(self) -> list[Post]:
@@ -60,44 +52,24 @@ async def run(options: Options, tell: Tell) -> Result:
     """The whole bench, floors included."""
     async with rig(options.place, sandbox_settings=SILENT, with_relay=False, tell=tell) as running:
         posts = await prepare(running, options, tell)
-        requests = [it.request for it in posts[:FLOOR_BODIES]]
-        body = requests[0].partition(b"\r\n\r\n")[2]
         tell("measuring the floors", None)
-        cheap = await asyncio.to_thread(floors.cheap, running.folder, body, seconds=options.floor_s)
-
-        async def bare() -> float:
-            return await bare_asgi_rate(
-                running.echo, requests, callers=options.callers, seconds=options.floor_s
-            )
-
-        first = await bare()
+        floor = Floor(running.folder, running.echo, [it.request for it in posts], options)
+        await floor.before()
         ingested = await load(running, posts, options, tell)
         tell("stopping the server", None)
         stopped = await running.server.stop()
         tell("measuring the floor again", None)
-        second = await bare()
+        floors = await floor.after()
         tell("looking for everything that was acknowledged", None)
         async with running.database() as db:
             verdict = await verdict_on(db, ingested)
-    loaded = ingested.loaded
-    sustained = len(loaded.acknowledged) / (loaded.elapsed_s + ingested.catch_up_s)
-    found = floors.floors(first, second, cheap)
-    return Result(
-        bench="ingest",
-        database=result.database_of(options),
-        loop="open" if options.rate else "closed",
-        callers=options.callers,
-        rate=options.rate,
-        killed=options.kill_after_s is not None,
-        machine=result.Machine(),
-        floors=found,
-        load=result.load_of(loaded),
-        server=result.server_of(loaded, ingested.used, stopped_in_order=stopped),
+    return result_of(
+        "ingest",
+        options,
+        ingested,
+        floors=floors,
         verdict=verdict,
-        settled=ingested.settled,
-        catch_up_s=round(ingested.catch_up_s, 3),
-        sustained_per_s=round(sustained, 1),
-        share_of_floor=round(sustained / found.bare_asgi_per_s, 4),
+        stopped_in_order=stopped,
         problems=problems_of(ingested, verdict, stopped_in_order=stopped),
     )
 
@@ -154,7 +126,7 @@ async def load(running: Rig, posts: Sequence[Post], options: Options, tell: Tell
     catch_up_s = time.perf_counter() - ended
     await running.swept()
     used = Usages(before, after_load, running.server.usage(), sandbox_before, sandbox_after_load)
-    return Ingested(posts, loaded, catch_up_s, settled, used)
+    return Ingested(loaded, catch_up_s, settled, used, posts)
 
 
 async def verdict_on(db: Database, ingested: Ingested) -> Verdict:

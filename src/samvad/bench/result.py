@@ -141,5 +141,48 @@ def server_of(loaded: Loaded, used: Usages, *, stopped_in_order: bool) -> Server
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A load that is over, the server still running."""
+
+    loaded: Loaded
+    catch_up_s: float
+    settled: bool
+    used: Usages
+
+
+def result_of(
+    bench: str,
+    options: Options,
+    ended: Ended,
+    *,
+    floors: Floors,
+    verdict: Verdict,
+    stopped_in_order: bool,
+    problems: tuple[str, ...],
+) -> Result:
+    """What every bench says; `send` has more to tell."""
+    loaded = ended.loaded
+    sustained = len(loaded.acknowledged) / (loaded.elapsed_s + ended.catch_up_s)
+    return Result(
+        bench=bench,
+        database=database_of(options),
+        loop="open" if options.rate else "closed",
+        callers=options.callers,
+        rate=options.rate,
+        killed=options.kill_after_s is not None,
+        machine=Machine(),
+        floors=floors,
+        load=load_of(loaded),
+        server=server_of(loaded, ended.used, stopped_in_order=stopped_in_order),
+        verdict=verdict,
+        settled=ended.settled,
+        catch_up_s=round(ended.catch_up_s, 3),
+        sustained_per_s=round(sustained, 1),
+        share_of_floor=round(sustained / floors.bare_asgi_per_s, 4),
+        problems=problems,
+    )
+
+
 def database_of(options: Options) -> str:
     return "postgresql" if options.place.postgres else "sqlite"

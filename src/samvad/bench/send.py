@@ -4,17 +4,16 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from samvad.bench import floors, result
-from samvad.bench.floors import bare_asgi_rate
-from samvad.bench.ingest import FIRST_PHONE, FLOOR_BODIES, crashing
-from samvad.bench.load import Loaded, closed_loop, open_loop, post
+from samvad.bench.floors import Floor
+from samvad.bench.ingest import FIRST_PHONE, crashing
+from samvad.bench.load import closed_loop, open_loop, post
 from samvad.bench.options import MOST_OPERATIONS, Options
-from samvad.bench.result import Result, Usages
+from samvad.bench.result import Ended, Result, Usages, result_of
 from samvad.bench.rig import LOOK_EVERY_S, SETTLE_WITHIN_S, Party, Rig, Tell, rig
 from samvad.bench.verify import Verdict, verify
 from samvad.kit.clock import system_clock
@@ -43,10 +42,7 @@ class Sandboxed:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A load that is over, the server still running."""
-
-    loaded: Loaded
+class Sent(Ended):
     wamids: Sequence[str]
     """Of the acknowledged sends, in the order of the answers."""
 
@@ -54,9 +50,6 @@ class Sent:
     """Wamid and status of every webhook the server acknowledged to the sandbox."""
 
     sandbox: Sandboxed
-    catch_up_s: float
-    settled: bool
-    used: Usages
 
 
 async def run(options: Options, tell: Tell) -> Result:
@@ -64,49 +57,33 @@ async def run(options: Options, tell: Tell) -> Result:
     async with rig(options.place, sandbox_settings=META, with_relay=True, tell=tell) as running:
         assert running.relay is not None
         requests = await prepare(running, options, tell)
-        body = requests[0].partition(b"\r\n\r\n")[2]
         tell("measuring the floors", None)
-        cheap = await asyncio.to_thread(floors.cheap, running.folder, body, seconds=options.floor_s)
-
-        async def bare() -> float:
-            return await bare_asgi_rate(
-                running.echo, requests[:FLOOR_BODIES], callers=options.callers, seconds=options.floor_s
-            )
-
-        first = await bare()
+        floor = Floor(running.folder, running.echo, requests, options)
+        await floor.before()
         sent = await load(running, requests, options, tell)
         tell("stopping the server", None)
         stopped = await running.server.stop()
         tell("measuring the floor again", None)
-        second = await bare()
+        floors = await floor.after()
         tell("looking for everything that was acknowledged", None)
         async with running.database() as db:
             verdict = await verdict_on(db, sent)
         latency = running.relay.latency
-    loaded = sent.loaded
-    sustained = len(loaded.acknowledged) / (loaded.elapsed_s + sent.catch_up_s)
-    found = floors.floors(first, second, cheap)
-    return Result(
-        bench="send",
-        database=result.database_of(options),
-        loop="open" if options.rate else "closed",
-        callers=options.callers,
-        rate=options.rate,
-        killed=options.kill_after_s is not None,
-        machine=result.Machine(),
-        floors=found,
-        load=result.load_of(loaded),
-        server=result.server_of(loaded, sent.used, stopped_in_order=stopped),
+    found = result_of(
+        "send",
+        options,
+        sent,
+        floors=floors,
         verdict=verdict,
-        settled=sent.settled,
-        catch_up_s=round(sent.catch_up_s, 3),
-        sustained_per_s=round(sustained, 1),
-        share_of_floor=round(sustained / found.bare_asgi_per_s, 4),
+        stopped_in_order=stopped,
+        problems=problems_of(sent, verdict, stopped_in_order=stopped),
+    )
+    return replace(
+        found,
         status_webhooks=latency,
         status_webhooks_acknowledged=len(sent.told),
         sandbox_accepted=sent.sandbox.accepted,
         sandbox_wamids=sent.sandbox.wamids,
-        problems=problems_of(sent, verdict, stopped_in_order=stopped),
     )
 
 
@@ -178,12 +155,12 @@ async def load(running: Rig, requests: Sequence[bytes], options: Options, tell: 
     await running.swept()
     return Sent(
         loaded,
-        [wamid_of(loaded.answers[index]) for index in loaded.acknowledged],
-        frozenset(relay.acknowledged),
-        _sandboxed(await running.control("GET", "/stats")),
         catch_up_s,
         settled and told_all,
         Usages(before, after_load, running.server.usage(), sandbox_before, sandbox_after_load),
+        [wamid_of(loaded.answers[index]) for index in loaded.acknowledged],
+        frozenset(relay.acknowledged),
+        _sandboxed(await running.control("GET", "/stats")),
     )
 
 
