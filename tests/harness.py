@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,19 @@ class Product:
     control: httpx.AsyncClient
     settings: Settings = field(repr=False)
     clock: Clock
+    door: "Later" = field(repr=False)
+
+    async def start_again(self, **changed: Any) -> None:
+        """Our server ends, and one with these other settings takes its place at the same address."""
+        await self.app.stop()
+        self.settings = replace(self.settings, **changed)
+        self.door.app = self.app = App(self.settings, clock=self.clock)
+        await self.app.start()
+
+    async def asked_of_meta(self, after: int = 0) -> list[dict[str, Any]]:
+        """Every call of Meta's API behind the one with this number, oldest first."""
+        reply = await self.control.get("/calls", params={"limit": 20_000})
+        return [it for it in reversed(reply.json()["calls"]) if it["number"] > after]
 
     def client(self, token: str | None) -> httpx.AsyncClient:
         """A client with another key, held against the contract like every client of the tests."""
@@ -189,12 +202,21 @@ async def make_team(app: App, business: Business, *, name: str) -> Team:
 
 @asynccontextmanager
 async def running(
-    database_url: str, folder: Path, *, other: Business = OTHER_BUSINESS, **given: Any
+    database_url: str,
+    folder: Path,
+    *,
+    other: Business = OTHER_BUSINESS,
+    meta: Callable[[Any], Any] | None = None,
+    **given: Any,
 ) -> AsyncIterator[Product]:
-    """A product with one team, ready for a test; drained and closed after it. `other` lives at Meta beside it."""
+    """A product with one team, ready for a test; drained and closed after it. `other` lives at Meta beside it.
+
+    `meta` may stand between us and the sandbox, as an ASGI application around it.
+    """
     sandbox = Sandbox(BUSINESS, other)
     later = Later()
-    async with served(sandbox.app) as sandbox_url, served(later) as base_url:
+    around = meta(sandbox.app) if meta else sandbox.app
+    async with served(around) as sandbox_url, served(later) as base_url:
         await sandbox.start()
         settings = settings_for(database_url, folder, graph_url=sandbox_url, public_url=base_url, **given)
         clock = Clock()
@@ -206,10 +228,10 @@ async def running(
                 police.client(base_url, team.token) as api,
                 httpx.AsyncClient(base_url=sandbox_url) as control,
             ):
-                yield Product(base_url, app, sandbox, sandbox_url, team, api, control, settings, clock)
+                yield Product(base_url, app, sandbox, sandbox_url, team, api, control, settings, clock, later)
         finally:
             await sandbox.close()
-            await app.stop()
+            await later.app.stop()
 
 
 @dataclass

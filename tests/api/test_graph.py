@@ -168,7 +168,7 @@ async def test_a_key_of_an_agent_reads_and_talks_but_changes_nothing_at_meta(pro
 async def test_what_meta_could_not_be_asked_is_a_502_and_a_change_without_an_answer_a_504(
     product: Product,
 ) -> None:
-    product.app.res.cloud._base = "http://127.0.0.1:9"  # nobody listens there
+    await product.start_again(graph_url="http://127.0.0.1:9")  # nobody listens there
     path = f"/v1/whatsapp/v24.0/{product.team.waba_id}/message_templates"
 
     assert "could not be reached" in sentence(await product.api.get(path), 502)

@@ -114,13 +114,12 @@ async def test_a_send_without_an_answer_stays_pending_until_a_status_completes_i
 
 async def test_what_never_left_is_failed_and_may_be_sent_again(impatient: Product) -> None:
     await impatient.open_window()
-    address, impatient.app.cloud._base = impatient.app.cloud._base, "http://127.0.0.1:1"
+    await impatient.start_again(graph_url="http://127.0.0.1:1")
     key = {"Idempotency-Key": "once"}
 
     alone = await impatient.send_text("Anybody?", headers=key)
     template = await send_template(impatient, "hello_world")
-    impatient.app.cloud._base = address
-    impatient.app.cloud._message_urls.clear()
+    await impatient.start_again(graph_url=impatient.sandbox_url)
     again = await impatient.send_text("Anybody?", headers=key)
 
     assert "nothing was sent" in sentence(alone, 502)

@@ -3,8 +3,9 @@
 import asyncio
 import base64
 import hashlib
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -14,9 +15,8 @@ from samvad.domain import audit
 from samvad.domain.media import fetching
 from samvad.domain.media import queries as media
 from samvad.domain.media.model import State
-from samvad.whatsapp.cloud_api import CloudApi
-from tests.api.asking import second_team, sentence
-from tests.harness import Product, until
+from tests.api.asking import refuse_next, second_team, sentence
+from tests.harness import Product, running, until
 
 LIST = "/v1/samvad/media"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -168,13 +168,7 @@ async def test_a_fetch_that_fails_is_seen_and_tried_again_while_the_message_is_t
     product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "BACK_OFF_MS", (50, 100, 600_000))
-    shelf, found, failures = product.sandbox.world.media, product.sandbox.world.media.opened_by, [3]
-
-    def opened_by(*asked: str) -> Any:
-        failures[0] -= 1
-        return found(*asked) if failures[0] < 0 else None
-
-    monkeypatch.setattr(shelf, "opened_by", opened_by)
+    await refuse_next(product, code=803, calls="media", times=3)
     media_id = await customer_sends(product, "image", PICTURE)
     assert len(await product.listed()) == 1, "the message is there"
 
@@ -208,11 +202,8 @@ async def test_a_file_that_is_not_the_announced_one_is_not_kept(
 ) -> None:
     monkeypatch.setattr(fetching, "BACK_OFF_MS", (600_000,))
     wrong = base64.b64encode(hashlib.sha256(b"another").digest()).decode()
-    media_id = await customer_sends(product, "image", PICTURE)
-    await stored(product, media_id)
-    await product.customer_sends({"type": "image", "image": {"id": media_id + "0", "sha256": wrong}})
-    asset = product.sandbox.world.media.find(media_id)
-    monkeypatch.setitem(product.sandbox.world.media._assets, media_id + "0", asset)
+    asset = product.sandbox.world.media.add(product.team.waba_id, PICTURE, "image/png", lives_s=600)
+    await product.customer_sends({"type": "image", "image": {"id": asset.id, "sha256": wrong}})
 
     async def failed() -> Any:
         return (await product.api.get(LIST, params={"state": "FAILED"})).json()["_data"]
@@ -220,8 +211,8 @@ async def test_a_file_that_is_not_the_announced_one_is_not_kept(
     (file,) = await until(failed)
     await product.api.post(f"{LIST}/{file['id']}/fetch")
     (file,) = await until(failed)
-    assert "SHA-256 differs" in file["error"] or "not exist" in file["error"]
-    assert "SHA-256 differs" in sentence(await product.api.get(show(media_id + "0")), 502)
+    assert "SHA-256 differs" in file["error"]
+    assert "SHA-256 differs" in sentence(await product.api.get(show(asset.id)), 502)
 
 
 async def test_what_the_business_uploaded_to_meta_is_shown_and_then_kept(product: Product) -> None:
@@ -270,9 +261,7 @@ async def test_another_teams_file_is_as_unknown_as_one_that_never_was(product: P
     sentence(await product.api.get(show("not an id")), 404)
 
 
-async def test_a_lost_copy_is_fetched_again_and_metas_trouble_is_a_502(
-    product: Product, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lost_copy_is_fetched_again_and_metas_trouble_is_a_502(product: Product) -> None:
     media_id = await customer_sends(product, "image", PICTURE)
     await stored(product, media_id)
     for file in product.settings.data_dir.glob("files/**/*"):
@@ -284,56 +273,62 @@ async def test_a_lost_copy_is_fetched_again_and_metas_trouble_is_a_502(
     for file in product.settings.data_dir.glob("files/**/*"):
         if file.is_file():
             file.unlink()
-    monkeypatch.setattr(product.app.cloud, "_base", "http://127.0.0.1:9")
+    await product.start_again(graph_url="http://127.0.0.1:9")
     assert "could not be asked" in sentence(await product.api.get(show(media_id)), 502)
 
 
+class Gate:
+    """Stands before Meta, and holds each download back until it is opened."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.opened = asyncio.Event()
+        self.asked: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].startswith("/whatsapp_business/attachments"):
+            self.asked += parse_qs(scope["query_string"].decode())["mid"]
+            await self.opened.wait()
+        await self._app(scope, receive, send)
+
+
 async def test_downloads_that_hang_hold_up_nothing_else_and_not_the_end_either(
-    product: Product, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tmp_path: Path
 ) -> None:
     """As many as there is room for; a contact's lead is a job too, and comes at once."""
-    hanging, go_on = [], asyncio.Event()
-    ask = CloudApi.media
+    gates: list[Gate] = []
 
-    async def slow(self: CloudApi, media_id: str, **asked: Any) -> Any:
-        hanging.append(media_id)
-        await go_on.wait()
-        return await ask(self, media_id, **asked)
+    def gated(app: Any) -> Gate:
+        gates.append(Gate(app))
+        return gates[0]
 
-    monkeypatch.setattr(CloudApi, "media", slow)
-    ids = [await customer_sends(product, "image", PICTURE + bytes([n])) for n in range(6)]
-    await until(lambda: len(hanging) == MEDIA_AT_ONCE)
-    await product.customer_writes("hello", phone="15550007777")
+    async with running(database_url, tmp_path, meta=gated) as product:
+        (gate,) = gates
+        ids = [await customer_sends(product, "image", PICTURE + bytes([n])) for n in range(6)]
+        await until(lambda: len(gate.asked) == MEDIA_AT_ONCE)
+        await product.customer_writes("hello", phone="15550007777")
 
-    async def has_a_lead() -> bool:
-        found = await product.listed("15550007777")
-        return bool(found and found[0]["process"])
+        async def has_a_lead() -> bool:
+            found = await product.listed("15550007777")
+            return bool(found and found[0]["process"])
 
-    await until(has_a_lead)
-    assert len(hanging) == MEDIA_AT_ONCE
-    go_on.set()
-    await stored(product, *ids)
-    assert sorted(hanging) == sorted(ids), "each is asked for once"
+        await until(has_a_lead)
+        assert len(gate.asked) == MEDIA_AT_ONCE
+        gate.opened.set()
+        await stored(product, *ids)
+        assert sorted(gate.asked) == sorted(ids), "each is asked for once"
 
-    go_on.clear()
-    await customer_sends(product, "image", PICTURE + b"last")
-    await until(lambda: len(hanging) == 7)
-    async with asyncio.timeout(5):
-        await product.app.stop()
+        gate.opened.clear()
+        await customer_sends(product, "image", PICTURE + b"last")
+        await until(lambda: len(gate.asked) == 7)
+        async with asyncio.timeout(5):
+            await product.app.stop()
 
 
 async def test_a_large_file_comes_whole_and_a_caller_that_comes_early_waits_for_the_same_download(
-    product: Product, monkeypatch: pytest.MonkeyPatch
+    product: Product,
 ) -> None:
     large = b"".join(n.to_bytes(4) for n in range(30 * 1024 * 1024 // 4))
-    asked: list[str] = []
-    download = CloudApi.download
-
-    def counted(self: CloudApi, url: str, **how: Any) -> Any:
-        asked.append(url)
-        return download(self, url, **how)
-
-    monkeypatch.setattr(CloudApi, "download", counted)
     asset = product.sandbox.world.media.add(product.team.waba_id, large, "video/mp4", lives_s=60)
     message = {"type": "video", "video": {"id": asset.id, "mime_type": "video/mp4"}}
     await product.customer_sends(message)
@@ -342,7 +337,8 @@ async def test_a_large_file_comes_whole_and_a_caller_that_comes_early_waits_for_
     first, second = await asyncio.gather(*(product.api.get(show(asset.id)) for _ in range(2)))
     await stored(product, asset.id)
 
-    assert len(asked) == 1
+    asked = [it["path"] for it in await product.asked_of_meta()]
+    assert asked.count("/whatsapp_business/attachments/") == 1
     for shown in (first, second, await product.api.get(show(asset.id))):
         assert hashlib.sha256(shown.content).digest() == hashlib.sha256(large).digest()
 

@@ -267,3 +267,21 @@ async def test_half_a_surrogate_pair_goes_through_and_not_a_number_does_not(wire
     assert (half.status_code, no_number.status_code) == (200, 400)
     await until(lambda: wire.receiver.messages)
     assert (await wire.control(f"/phones/{ASHA}/messages")).status_code == 200
+
+
+async def test_what_the_api_was_asked_is_listed_newest_first_without_queries(wire: Wire) -> None:
+    await wire.text("Welcome")
+    await wire.meta.get(f"/v25.0/{NUMBER}?access_token=a-secret")
+    await wire.meta.get("/v25.0/4711")
+    await wire.control("/stats")
+
+    calls = (await wire.control("/calls")).json()["calls"]
+
+    assert calls == [
+        {"number": 3, "method": "GET", "path": "/v25.0/4711"},
+        {"number": 2, "method": "GET", "path": f"/v25.0/{NUMBER}"},
+        {"number": 1, "method": "POST", "path": f"/v25.0/{NUMBER}/messages"},
+    ]
+    assert (await wire.control("/calls?limit=1")).json()["calls"] == calls[:1]
+    await wire.control("/reset", {})
+    assert (await wire.control("/calls")).json()["calls"] == []

@@ -40,6 +40,7 @@ INDEX: Json = {
         "POST /replay": "{message_id? | last?, times?, concurrent?, shuffle?}",
         "GET|POST /settings": "read or change settings; POST is partial",
         "GET /webhooks?limit=": "the latest webhook deliveries, newest first",
+        "GET /calls?limit=": "the latest calls of the Cloud API, newest first: {number, method, path}",
         "GET /stats": "counters",
         **control_meta.INDEX,
         "POST /reset": "forget everything but the businesses and their subscriptions",
@@ -75,6 +76,7 @@ def routes(sandbox: "Sandbox") -> list[Route]:
         ("GET", "/settings", show_settings),
         ("POST", "/settings", change_settings),
         ("GET", "/webhooks", show_webhooks),
+        ("GET", "/calls", show_calls),
         ("GET", "/stats", show_stats),
         ("POST", "/reset", reset),
         *control_meta.TABLE,
@@ -174,6 +176,10 @@ async def change_settings(sandbox: "Sandbox", request: Request) -> Json:
 
 async def show_webhooks(sandbox: "Sandbox", request: Request) -> Json:
     return {"webhooks": sandbox.webhooks(_limit(request))}
+
+
+async def show_calls(sandbox: "Sandbox", request: Request) -> Json:
+    return {"calls": sandbox.calls(_limit(request))}
 
 
 async def show_stats(sandbox: "Sandbox", request: Request) -> Json:

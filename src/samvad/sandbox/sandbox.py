@@ -206,6 +206,13 @@ class Sandbox:
             for one in reversed(latest)
         ]
 
+    def calls(self, limit: int = 100) -> list[Json]:
+        """What Meta was asked last, newest first, whatever it answered."""
+        latest = list(self.world.calls)[-limit:]
+        return [
+            {"number": number, "method": method, "path": path} for number, method, path in reversed(latest)
+        ]
+
     def stats(self) -> Json:
         """Counters since the start or the last reset."""
         counts, world = self.world.counts, self.world
@@ -233,6 +240,7 @@ class Sandbox:
             if not self.world.base_url:
                 self.world.base_url = _base_url(Request(scope))
             if scope["method"] == "POST" and (match := _MESSAGES.fullmatch(path)):
+                self.world.note_call("POST", path)
                 await self._sends.answer(scope, receive, send, match[1], marketing=match[2] is not None)
             else:
                 await self._cold(scope, receive, send)
@@ -243,6 +251,7 @@ class Sandbox:
 
     async def _answer_graph(self, request: Request) -> Response:
         self.world.base_url = _base_url(request)
+        self.world.note_call(request.method, f"/{request.path_params['path']}")
         return await graph.answer(self.world, request, request.path_params["path"])
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from samvad.sandbox.timeline import Timeline
 
 WINDOW_S = 24 * 3600
 MAX_MESSAGES = 100_000
+MAX_CALLS = 20_000
 MAX_MESSAGES_PER_PHONE = 1_000
 MAX_PHONES = 200_000
 
@@ -159,6 +160,7 @@ class World:
         self.user_ids: dict[tuple[str, str], str] = {}
         self.refusals: list[Refusal] = []
         self.counts = SendCounts()
+        self.calls: deque[tuple[int, str, str]] = deque(maxlen=MAX_CALLS)
         self.pace = Pace()
         self._areas: dict[type[Any], Any] = {}
 
@@ -230,6 +232,10 @@ class World:
     def account_callback(self, account: Account) -> str | None:
         """Where webhooks about the account itself go."""
         return (account.callback or self.settings.webhook_url) if account.subscribed else None
+
+    def note_call(self, method: str, path: str) -> None:
+        """Remember that Meta was asked this; a query is left out, for it may carry a token."""
+        self.calls.append((self.calls[-1][0] + 1 if self.calls else 1, method, path))
 
     def refusal_for(self, digits: str | None) -> Refusal | None:
         """The first refusal that waits for a send like this one; taking it uses it up."""
