@@ -11,7 +11,9 @@ from aiohttp import web
 
 from samvad.kit import errors as kit
 from samvad.whatsapp import cloud_api
-from samvad.whatsapp.cloud_api import Accepted, CloudApi, Done, NotSent, Refused, Unknown
+from samvad.whatsapp.cloud_api import CloudApi
+from samvad.whatsapp.exchange import MAX_ANSWER_BYTES, NotSent, Unknown
+from samvad.whatsapp.outcomes import Accepted, Done, Refused
 
 TOKEN = "EAAGinventedTokenOfABusiness0123456789"
 NUMBER = "200000000000002"
@@ -298,7 +300,7 @@ async def test_a_redirect_is_refused_and_the_token_goes_nowhere_else(meta, cloud
 
 @pytest.mark.parametrize("packed", [False, True])
 async def test_an_endless_answer_is_not_read_to_its_end(meta, cloud, packed):
-    endless = b'{"messages":[{"id":"' + b"x" * cloud_api.MAX_ANSWER_BYTES + b'"}]}'
+    endless = b'{"messages":[{"id":"' + b"x" * MAX_ANSWER_BYTES + b'"}]}'
     headers = {"Content-Encoding": "gzip"} if packed else {}
     meta.answers.append(web.Response(body=gzip.compress(endless) if packed else endless, headers=headers))
 

@@ -15,8 +15,9 @@ from samvad.asgi.replies import ANY_ORIGIN, Reply, json_reply
 from samvad.domain.graph import operations as graph
 from samvad.domain.graph.operations import Request
 from samvad.kit.errors import BadRequest, NotFound
-from samvad.whatsapp.cloud_api import Forwarded, is_version
+from samvad.whatsapp.cloud_api import is_version
 from samvad.whatsapp.errors import from_response
+from samvad.whatsapp.forward import Forwarded
 
 _step = re.compile(r"[A-Za-z0-9_:=-][A-Za-z0-9_:=.-]{0,499}", re.ASCII)
 _described_by = (b"content-type", b"content-length", b"file_offset")

@@ -19,7 +19,6 @@ import hmac
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -32,9 +31,23 @@ from yarl import URL
 
 from samvad.kit import errors as kit
 from samvad.whatsapp import errors
-from samvad.whatsapp.errors import NO_WAITS, Refusal, Waits
+from samvad.whatsapp.download import Download, download
+from samvad.whatsapp.errors import NO_WAITS
+from samvad.whatsapp.exchange import (
+    SILENT,
+    Answer,
+    NotSent,
+    Unknown,
+    checked,
+    no_answer,
+    read,
+    reason_of,
+    waits_of,
+    without_token,
+)
+from samvad.whatsapp.forward import Forwarded, forward
+from samvad.whatsapp.outcomes import Json, Outcome, answer_or_raise, change, outcome
 
-Json = dict[str, Any]
 Params = Mapping[str, str | int] | None
 Form = aiohttp.FormData | Mapping[str, str]
 
@@ -47,20 +60,11 @@ CONNECTIONS = 512
 """1,000 sends a second at 350 ms each keep 350 connections busy."""
 KEEPALIVE_S = 15.0
 """Idle connections go before Meta closes them: a POST that meets a closing connection ends as Unknown."""
-DOWNLOAD_TIMEOUT_S = 600.0
-"""A hundred megabytes at 170 kB a second; a connection that falls silent ends sooner."""
-DOWNLOAD_PIECE = 64 * 1024
-MAX_REDIRECTS = 3
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
-MAX_WAIT_S = 24 * 60 * 60
-"""A longer pause than a day is nobody's to wait out."""
 MAX_PAGES = 100
 """6,000 templates, the most an account may have, are 60 pages."""
 PAGE_SIZE = 100
 MAX_REMEMBERED = 4096
 """Headers and addresses kept ready; a busy installation has fewer tokens and numbers than this."""
-MIN_SECRET_LENGTH = 8
-"""Meta's tokens have some 200 characters. Blotting out a very short one would only spoil the sentence."""
 
 TEMPLATE_FIELDS = (
     "id,name,language,status,category,sub_category,previous_category,parameter_format,components,"
@@ -75,75 +79,6 @@ WABA_FIELDS = (
     "id,name,currency,timezone_id,message_template_namespace,account_review_status,"
     "business_verification_status,country,ownership_type,health_status"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """Meta took the message; `wa_id` is the recipient as WhatsApp knows it, which may differ from `to`."""
-
-    wamid: str
-    wa_id: str | None
-    answer: Json = field(repr=False)
-
-    @property
-    def bsuid(self) -> str | None:
-        """The recipient's business-scoped user id, where Meta told it."""
-        return _text_at(self.answer, "contacts", "user_id")
-
-    @property
-    def message_status(self) -> str | None:
-        """`accepted`, `held_for_quality_assessment` or `paused`; Meta says it of templates only."""
-        return _text_at(self.answer, "messages", "message_status")
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Meta did what was asked, and there is no message to name."""
-
-    answer: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Meta said no."""
-
-    refusal: Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """The request never left: sending it again is safe."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The request may have left, and no answer that could be understood came back."""
-
-    reason: str
-
-
-Outcome = Accepted | Done | Refused | NotSent | Unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file on its way: what its headers say, and its bytes as they come."""
-
-    mime_type: str | None
-    filename: str | None
-    pieces: AsyncIterator[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Forwarded:
-    """Meta's whole answer to a request that was passed through; only our token is taken out of it."""
-
-    status: int
-    content_type: str
-    body: bytes = field(repr=False)
-    waits: Waits = NO_WAITS
 
 
 class CloudApi:
@@ -214,9 +149,9 @@ class CloudApi:
             )
         data = payload if type(payload) is bytes else msgspec.json.encode(payload)
         answer = await self._call("POST", url, token=token, data=data)
-        if not isinstance(answer, _Answer):
+        if not isinstance(answer, Answer):
             return answer
-        return _outcome(answer)
+        return outcome(answer)
 
     async def get(
         self,
@@ -232,8 +167,8 @@ class CloudApi:
             case NotSent(reason) | Unknown(reason):
                 # Reading changes nothing, so no answer is only an inconvenience: the caller may ask again.
                 raise kit.Unreachable(f"The Cloud API could not be asked: {reason}.")
-            case _Answer():
-                return _answer_or_raise(answer, changes=False)
+            case Answer():
+                return answer_or_raise(answer, changes=False)
 
     async def post(
         self,
@@ -250,9 +185,9 @@ class CloudApi:
         url = self._url(version, path)
         if form is not None:
             sent = form if isinstance(form, aiohttp.FormData) else aiohttp.FormData(dict(form))
-            return _change(await self._call("POST", url, token=token, params=params, form=sent))
+            return change(await self._call("POST", url, token=token, params=params, form=sent))
         data = b"" if json is None else msgspec.json.encode(json)
-        return _change(await self._call("POST", url, token=token, params=params, data=data))
+        return change(await self._call("POST", url, token=token, params=params, data=data))
 
     async def delete(
         self,
@@ -266,7 +201,7 @@ class CloudApi:
         """DELETE a node or members of an edge. Raises as `post` does."""
         data = b"" if json is None else msgspec.json.encode(json)
         url = self._url(version, path)
-        return _change(await self._call("DELETE", url, token=token, params=params, data=data))
+        return change(await self._call("DELETE", url, token=token, params=params, data=data))
 
     async def get_all(
         self,
@@ -392,8 +327,8 @@ class CloudApi:
                 date = parsedate_to_datetime(response.headers["Date"])
         except (KeyError, ValueError):
             return None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise kit.Unreachable(f"The Cloud API could not be asked: {_reason(error, '')}.") from error
+        except SILENT as error:
+            raise kit.Unreachable(f"The Cloud API could not be asked: {reason_of(error, '')}.") from error
         return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
 
     @property
@@ -417,37 +352,15 @@ class CloudApi:
     async def download(self, url: str, *, token: str) -> AsyncIterator[Download]:
         """The file at the `url` of `media`, while the context is open; never all of it in memory.
 
-        Raises Unreachable, also while its pieces are read. A redirect is followed, without the token where it
-        leads to another host.
+        Raises Unreachable, also while its pieces are read.
         """
         if self.is_metas and not url.startswith("https://"):
             raise kit.Unreachable(
                 "The Cloud API names an address for the file that our token must not go to."
             )
-        headers = {"Authorization": _headers(token)["Authorization"], "Accept": "*/*"}
-        timeout = aiohttp.ClientTimeout(
-            total=max(DOWNLOAD_TIMEOUT_S, self._timeout.total or 0),
-            connect=self._timeout.connect,
-            sock_connect=self._timeout.sock_connect,
-            sock_read=self._timeout.total,
-        )
         session = self._session or self._open()
-        try:
-            async with session.get(
-                url, headers=headers, timeout=timeout, max_redirects=MAX_REDIRECTS
-            ) as response:
-                if response.status != 200:
-                    raise kit.Unreachable(
-                        f"The Cloud API answered {response.status} for the file. Try again later."
-                    )
-                named = response.content_disposition
-                yield Download(
-                    response.headers.get("Content-Type"),
-                    named.filename if named else None,
-                    response.content.iter_chunked(DOWNLOAD_PIECE),
-                )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise kit.Unreachable(f"The file could not be fetched: {_reason(error, token)}.") from None
+        async with download(session, url, token=token, timeout=self._timeout) as file:
+            yield file
 
     async def forward(
         self,
@@ -465,25 +378,13 @@ class CloudApi:
         A resumable upload wants its token named OAuth; that is the only word Meta spells differently.
         """
         scheme = "OAuth" if path.startswith("upload:") else "Bearer"
-        sent = {**(headers or {}), "Authorization": f"{scheme} {_checked(token)}"}
         url = URL(self._url(version, path)).with_query(list(query))
+        sent = {**(headers or {}), "Authorization": f"{scheme} {checked(token)}"}
         session = self._session or self._open()
-        try:
-            async with session.request(
-                method, url, data=body, headers=sent, allow_redirects=False
-            ) as response:
-                read = await _read(response)
-                if read is None:
-                    return Unknown(f"the Cloud API answered with more than {MAX_ANSWER_BYTES} bytes")
-                if not response.ok:
-                    self._notice_token(read, token)
-                kind = response.headers.get("Content-Type", "application/octet-stream")
-                waits = NO_WAITS if response.ok else _waits(response.headers)
-                return Forwarded(response.status, kind, _without_token(read, token), waits)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            return NotSent(_reason(error, token))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Unknown(_reason(error, token))
+        answer = await forward(session, method, url, headers=sent, body=body, token=token)
+        if isinstance(answer, Forwarded) and not answer.ok:
+            self._notice_token(answer.body, token)
+        return answer
 
     async def _call(
         self,
@@ -494,7 +395,7 @@ class CloudApi:
         params: Params = None,
         data: bytes | None = None,
         form: aiohttp.FormData | None = None,
-    ) -> "_Answer | NotSent | Unknown":
+    ) -> Answer | NotSent | Unknown:
         """One request and its whole answer; a redirect is not followed, for it would carry the token away."""
         headers = self._json_headers.get(token)
         if headers is None:
@@ -511,15 +412,13 @@ class CloudApi:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                body = await _read(response)
-                waits = NO_WAITS if response.ok else _waits(response.headers)
+                body = await read(response)
+                waits = NO_WAITS if response.ok else waits_of(response.headers)
                 if not response.ok:
                     self._notice_token(body, token)
-                return _Answer(response.status, _without_token(body, token), body is None, waits)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            return NotSent(_reason(error, token))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Unknown(_reason(error, token))
+                return Answer(response.status, without_token(body, token), body is None, waits)
+        except SILENT as error:
+            return no_answer(error, token)
 
     def _notice_token(self, body: bytes | None, token: str) -> None:
         if self.on_invalid_token is not None and body and errors.calls_token_invalid(body):
@@ -545,14 +444,6 @@ class CloudApi:
         return f"{self._base}/{version}/{path}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
-    cut_off: bool
-    waits: Waits = NO_WAITS
-
-
 _VERSION = re.compile(r"v\d{1,3}\.\d{1,2}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 # A dot inside a step is Meta's (ids of uploads); a step that begins with one could climb out of the path.
@@ -562,76 +453,6 @@ _PATH = re.compile(r"[A-Za-z0-9_:=-][A-Za-z0-9_:=.-]*(?:/[A-Za-z0-9_:=-][A-Za-z0
 def is_version(given: str) -> bool:
     """Whether it looks like a version of the Cloud API, such as v25.0."""
     return _VERSION.fullmatch(given) is not None
-
-
-def _outcome(answer: _Answer) -> Outcome:
-    """What the answer to a send means."""
-    if 200 <= answer.status < 300:
-        said = _decoded(answer)
-        if said is None:
-            return Unknown(f"the Cloud API answered {answer.status} with a body that could not be understood")
-        if (wamid := _text_at(said, "messages", "id")) is not None:
-            return Accepted(wamid, _text_at(said, "contacts", "wa_id"), said)
-        if said.get("success") is True:
-            return Done(said)
-        if not isinstance(said.get("error"), dict):
-            return Unknown(f"the Cloud API answered {answer.status} without a message id")
-    refusal = errors.from_response(answer.status, answer.body, answer.waits)
-    if refusal.code == errors.NO_CODE and _tells_nothing(answer.status):
-        return Unknown(refusal.text)
-    return Refused(refusal)
-
-
-def _tells_nothing(status: int) -> bool:
-    """A 5xx or a timeout from something on the way: whether Meta saw the request nobody knows."""
-    return status >= 500 or status == 408
-
-
-def _change(answer: "_Answer | NotSent | Unknown") -> Json:
-    """The answer to a request that changes something, or the error that says how much is known."""
-    match answer:
-        case NotSent(reason):
-            raise kit.Unreachable(f"The Cloud API could not be reached: {reason}.")
-        case Unknown(reason):
-            raise kit.Ambiguous(f"The Cloud API did not answer, so it may or may not have acted: {reason}.")
-        case _Answer():
-            return _answer_or_raise(answer, changes=True)
-
-
-def _answer_or_raise(answer: _Answer, *, changes: bool) -> Json:
-    said = _decoded(answer)
-    if 200 <= answer.status < 300 and said is not None and not isinstance(said.get("error"), dict):
-        return said
-    refusal = errors.from_response(answer.status, answer.body, answer.waits)
-    certain = answer.status >= 300 and not _tells_nothing(answer.status)
-    if refusal.code != errors.NO_CODE or certain:
-        raise kit.Refused(
-            refusal.text, status=refusal.status, error=refusal.error, retry_after_ms=refusal.wait_ms
-        )
-    what = "more than it should" if answer.cut_off else "something that could not be understood"
-    if changes:
-        raise kit.Ambiguous(
-            f"The Cloud API answered {answer.status} with {what}; it may or may not have acted."
-        )
-    raise kit.Unreachable(f"The Cloud API answered {answer.status} with {what}. Try again later.")
-
-
-def _decoded(answer: _Answer) -> Json | None:
-    if answer.cut_off:
-        return None
-    try:
-        said = msgspec.json.decode(answer.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return said if isinstance(said, dict) else None
-
-
-def _text_at(answer: Json, name: str, member: str) -> str | None:
-    """A string member of the first item of a list, if all three are there."""
-    items = answer.get(name)
-    first = items[0] if isinstance(items, list) and items else None
-    found = first.get(member) if isinstance(first, dict) else None
-    return found if isinstance(found, str) and found else None
 
 
 def _next_cursor(page: Json) -> str | None:
@@ -644,48 +465,8 @@ def _next_cursor(page: Json) -> str | None:
     return after if isinstance(after, str) and after else None
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """The whole body, or None when it is longer than MAX_ANSWER_BYTES; the limit counts unpacked bytes."""
-    content = response.content
-    body = await content.readany()
-    if content.at_eof():
-        return body if len(body) <= MAX_ANSWER_BYTES else None
-    pieces, size = [body], len(body)
-    while size <= MAX_ANSWER_BYTES:
-        piece = await content.readany()
-        if not piece:
-            return b"".join(pieces)
-        pieces.append(piece)
-        size += len(piece)
-    response.close()
-    return None
-
-
 def _headers(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {_checked(token)}", "Content-Type": "application/json"}
-
-
-def _checked(token: str) -> str:
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise kit.BadRequest(
-            "The access token is empty or has characters no token has. Copy it from Meta again."
-        )
-    return token
-
-
-def _waits(headers: Mapping[str, str]) -> Waits:
-    """How long Meta wants to be left alone: `Retry-After` in seconds, and the minutes of its usage header."""
-    told = headers.get("Retry-After", "")
-    retry_after_ms = min(int(told), MAX_WAIT_S) * 1000 if told.isascii() and told.isdigit() else None
-    try:
-        usage = msgspec.json.decode(headers.get("X-Business-Use-Case-Usage", "{}"))
-        minutes = [
-            it.get("estimated_time_to_regain_access", 0) for account in usage.values() for it in account
-        ]
-        longest = max((it for it in minutes if isinstance(it, int)), default=0)
-    except (msgspec.MsgspecError, AttributeError, TypeError, UnicodeError):
-        longest = 0
-    return Waits(retry_after_ms, min(longest * 60, MAX_WAIT_S) * 1000 or None)
+    return {"Authorization": f"Bearer {checked(token)}", "Content-Type": "application/json"}
 
 
 def _remember(memory: dict[Any, Any], key: Any, value: Any) -> Any:
@@ -700,25 +481,3 @@ def _id(given: str) -> str:
     if _ID.fullmatch(given) is None:
         raise kit.BadRequest(f"{given[:40]!r} is no id of the Cloud API.")
     return given
-
-
-def _reason(error: BaseException, token: str) -> str:
-    """Why there is no answer, in words without the token."""
-    if isinstance(error, TimeoutError):
-        return (
-            "it did not answer in time"
-            if not isinstance(error, aiohttp.ConnectionTimeoutError)
-            else ("no connection could be opened in time")
-        )
-    words = str(error)[: errors.MAX_SHOWN_CHARACTERS] or type(error).__name__
-    return words.replace(token, "[token]") if len(token) >= MIN_SECRET_LENGTH else words
-
-
-def _without_token(body: bytes | None, token: str) -> bytes:
-    """The body without the token: Meta repeats it in `paging.next` and in 'Malformed access token …'."""
-    if body is None:
-        return b""
-    secret = token.encode("ascii")
-    if len(secret) >= MIN_SECRET_LENGTH and secret in body:
-        return body.replace(secret, b"[token]")
-    return body

@@ -15,7 +15,8 @@ from samvad.domain.waba import queries as waba
 from samvad.domain.waba.directory import Directory
 from samvad.domain.waba.model import Credential
 from samvad.kit.errors import Ambiguous, NotFound, Refused, Unreachable
-from samvad.whatsapp.cloud_api import Forwarded, NotSent, Unknown
+from samvad.whatsapp.exchange import NotSent, Unknown
+from samvad.whatsapp.forward import Forwarded
 
 CONVERSATION = ("calls", "call_permissions", "block_users")
 """What belongs to talking with people, and so to every role; other changes are a manager's."""

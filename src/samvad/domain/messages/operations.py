@@ -20,8 +20,10 @@ from samvad.domain.templates.values import TemplateValues
 from samvad.domain.waba.model import Sender
 from samvad.kit import errors, phones
 from samvad.kit.ids import new_id
-from samvad.whatsapp.cloud_api import DEFAULT_VERSION, Accepted, Done, NotSent, Refused, Unknown
+from samvad.whatsapp.cloud_api import DEFAULT_VERSION
 from samvad.whatsapp.errors import Refusal
+from samvad.whatsapp.exchange import NotSent, Unknown
+from samvad.whatsapp.outcomes import Accepted, Done, Refused
 
 log = structlog.get_logger(__name__)
 
