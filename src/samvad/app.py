@@ -3,6 +3,7 @@
 import asyncio
 
 import structlog
+from argon2 import PasswordHasher
 from starlette.types import Receive, Scope, Send
 
 from samvad.api import wire
@@ -54,7 +55,9 @@ log = structlog.get_logger(__name__)
 class App:
     """One running Samvad: an ASGI application, and the loops behind it."""
 
-    def __init__(self, settings: Settings, *, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, settings: Settings, *, clock: Clock = system_clock, passwords: PasswordHasher | None = None
+    ) -> None:
         self.settings = settings
         self.db: Database = open_database(settings.database_url)
         self.cloud = CloudApi(settings.graph_url, timeout_s=settings.upstream_timeout_s)
@@ -71,6 +74,7 @@ class App:
             public_url=settings.public_url,
             allow_private_webhooks=settings.allow_private_webhooks,
             send_patience_s=settings.send_patience_s,
+            passwords=passwords or PasswordHasher(),
         )
         self.directory = Directory(self.res)
         self.tokens = waba_tokens.Watch(self.res)

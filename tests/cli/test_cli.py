@@ -1,9 +1,11 @@
 """The command line: what it prints, how it ends, and that a mistake is a sentence and exit code 1."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from tests.harness import BUSINESS, OTHER_BUSINESS, SEALING_KEY, copy_file, running, until
 
@@ -114,6 +117,18 @@ async def test_a_team_its_people_and_its_keys_are_made_and_listed(samvad: Shell)
     assert (await samvad("user", "password", "ada@kitchen.example", "--password", f"{GOOD}!")).printed == ""
     assert (await samvad("user", "deactivate", "ada@kitchen.example")).printed == ""
     assert re.search(r"│ no\s+│", (await samvad("user", "list")).printed)
+
+
+async def test_a_password_is_kept_as_what_argon2_makes_of_it_at_full_cost(samvad: Shell) -> None:
+    await samvad("team", "create", "Ada's Kitchen")
+    (await samvad("user", "create", "ada@kitchen.example", "--password", GOOD)).printed  # noqa: B018
+
+    file = samvad.settings["SAMVAD_DATABASE_URL"].removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        ((kept,),) = db.execute('select password_hash from "user"')
+
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert PasswordHasher().verify(kept, GOOD)
 
 
 async def test_a_mistake_is_a_sentence_and_exit_code_1(samvad: Shell) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from argon2 import PasswordHasher
+
 from samvad.kit.clock import Clock
 from samvad.kit.errors import Forbidden
 from samvad.kit.once import Once
@@ -43,6 +45,9 @@ class Resources:
     public_url: str
     allow_private_webhooks: bool
     send_patience_s: float = 0.0
+    passwords: PasswordHasher = field(default_factory=PasswordHasher)
+    """Makes and checks hashes of passwords, at argon2's own cost unless a test says otherwise."""
+
     downloads: Once[tuple[str, str], Any] = field(default_factory=Once)
     """Files of WhatsApp on their way to us, by team and media id."""
 

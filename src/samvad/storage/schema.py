@@ -1,5 +1,6 @@
 """Bringing a database to today's schema: one lineage of Alembic migrations for both databases."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -15,7 +16,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 async def migrate(db: Database) -> None:
     """Bring the schema to the newest revision; nothing happens when it is there already."""
-    await db.migrate(upgrade)
+    await db.migrate(_to_newest)
+
+
+def _to_newest(connection: Connection) -> None:
+    if current(connection) != newest():  # the whole of Alembic would only find out the same
+        upgrade(connection)
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
@@ -29,7 +35,9 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def newest() -> str:
+    """The revision of this code."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None
     return head

@@ -4,8 +4,6 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from argon2 import PasswordHasher
-
 from samvad.domain.accounts import queries
 from samvad.domain.accounts.model import (
     CLOSED_CHATS,
@@ -26,8 +24,6 @@ from samvad.storage import Tx
 TOUCH_EVERY_MS = 60_000  # `last used` is good to a minute; a write per request would not be worth it
 
 SHORTEST_PASSWORD = 8
-
-_passwords = PasswordHasher()
 
 DEFAULT_ROLES = {"Admin": "ADMIN", "Manager": "MANAGER", "Agent": "USER"}
 
@@ -78,7 +74,7 @@ async def create_user(
         raise BadRequest(f"{email!r} is not an e-mail address.")
     _check_password(password)
     user_id, now = new_id(), res.clock()
-    hashed = _passwords.hash(password)
+    hashed = res.passwords.hash(password)
 
     def unit(tx: Tx) -> None:
         if queries.email_is_taken(tx, email):
@@ -104,7 +100,7 @@ async def change_user(
     changes: dict[str, Any] = {"updated_at": res.clock()}
     if password is not None:
         _check_password(password)
-        changes["password_hash"] = _passwords.hash(password)
+        changes["password_hash"] = res.passwords.hash(password)
     if is_active is not None:
         changes["is_active"] = is_active
 
