@@ -52,6 +52,7 @@ class Folder:
 
     def __init__(self, res: Resources) -> None:
         self._res = res
+        self._one_at_a_time = asyncio.Lock()  # two batches at once would be told in either order
         self._closing = False
 
     async def run(self) -> None:
@@ -78,13 +79,14 @@ class Folder:
 
     async def _fold_batch(self) -> Folded:
         res = self._res
-        try:
-            folded = await res.db.write(fold, limit=BATCH, at=res.clock())
-        except TROUBLE:
-            raise  # the database's trouble, not the events'
-        except Exception as error:
-            log.warning("fold.batch_failed", error=repr(error))
-            folded = await self._fold_one_by_one()
+        async with self._one_at_a_time:
+            try:
+                folded = await res.db.write(fold, limit=BATCH, at=res.clock())
+            except TROUBLE:
+                raise  # the database's trouble, not the events'
+            except Exception as error:
+                log.warning("fold.batch_failed", error=repr(error))
+                folded = await self._fold_one_by_one()
         if folded.bodies:
             res.bells.deliveries.ring()
             res.bells.jobs.ring()

@@ -187,7 +187,7 @@ async def test_a_failure_told_after_an_answer_that_was_lost_is_of_a_message_meta
 ):
     """The steps are those of a day on which the answer came: sent, then failed."""
     async with quick(database_url, tmp_path, loops=False, upstream_timeout_s="0.5") as small:
-        small.sandbox.refuse_next(behaviour="accept_then_drop")
+        small.sandbox.refuse_next(behaviour="drop")
         with pytest.raises(Ambiguous):
             await small.send_text("did it go")
         before = await small.row(messages)
