@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, make_url, text
 import samvad.app  # noqa: F401  (it knows every feature, and so imports every tables module)
 from samvad.storage import Database, open_database
 from samvad.storage.columns import metadata
-from samvad.storage.schema import current, migrate, newest
+from samvad.storage.schema import current, migrate, newest, upgrade
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -65,6 +65,30 @@ async def test_two_processes_may_start_on_one_empty_server_together(empty_url: s
     for db in dbs:
         assert await asked(db, current) == newest()
         await db.close()
+
+
+async def test_who_was_a_user_before_there_were_usernames_is_called_by_their_address(empty_url: str):
+    db = open_database(empty_url)
+    await db.migrate(lambda connection: upgrade(connection, "0011"))
+
+    def add(connection: Connection) -> None:
+        for statement in (
+            "INSERT INTO team (id, name, webhook_secret_sealed, settings, created_at) VALUES ('t', 'T', '', '{}', 1)",
+            "INSERT INTO role (id, team_id, name, type, created_at) VALUES ('r', 't', 'Admin', 'ADMIN', 1)",
+            'INSERT INTO "user" (id, team_id, role_id, email, name, password_hash, is_active, created_at, updated_at)'
+            " VALUES ('u', 't', 'r', 'a@example.com', 'Ada King', '', TRUE, 1, 1)",
+            "INSERT INTO api_key (id, team_id, user_id, role_id, name, token_hash, created_at)"
+            " VALUES ('k', 't', 'u', 'r', 'key', 'h', 1)",
+        ):
+            connection.execute(text(statement))
+
+    await db.migrate(add)
+    await migrate(db)
+
+    columns = "username, first_name, last_name, display_name, availability_status, deleted_at"
+    (user,) = await asked(db, lambda c: c.execute(text(f'SELECT {columns} FROM "user"')).all())
+    assert tuple(user) == ("a@example.com", "Ada King", "", "Ada King", "AVAILABLE", None)
+    await db.close()
 
 
 def partial_indexes(connection: Connection) -> dict[str, str]:

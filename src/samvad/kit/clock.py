@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 Clock = Callable[[], int]
 """Now, in integer milliseconds since the epoch."""
@@ -9,3 +10,11 @@ Clock = Callable[[], int]
 
 def system_clock() -> int:
     return time.time_ns() // 1_000_000
+
+
+def is_zone(name: object) -> bool:
+    """Whether this names a time zone of the IANA database."""
+    try:
+        return isinstance(name, str) and bool(ZoneInfo(name).key)
+    except (ValueError, OSError, LookupError):
+        return False

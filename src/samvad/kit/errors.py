@@ -5,6 +5,7 @@
     ├── Unauthorized      401   no key, a wrong one, or one that has expired
     ├── Forbidden         403   a good key that may not do this
     ├── NotFound          404   nothing of that name in this team
+    ├── TooSlow           400   what was asked takes longer than anybody should wait
     ├── Conflict          409   it contradicts what is there already
     ├── TooLarge          413   a named limit was passed
     ├── Refused           4xx   the Cloud API said no; carries Meta's own error object
@@ -50,6 +51,10 @@ class NotFound(SamvadError):
     """Nothing of that name in this team."""
 
     status = 404
+
+
+class TooSlow(SamvadError):
+    """What was asked takes longer than anybody should wait; it must ask for less."""
 
 
 class Conflict(SamvadError):

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import BigInteger, Column, ColumnElement, Dialect, Integer, MetaData, Text, bindparam, case
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, ColumnElement, Dialect, Integer, MetaData, Text, bindparam, case
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -52,6 +52,25 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else msgspec.json.decode(value)
 
 
+class SearchedJson(TypeDecorator[Any]):
+    """A JSON object that is searched by its members: jsonb on PostgreSQL, text on SQLite.
+
+    jsonb reorders keys, so whoever shows one orders them by what declares them.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else JSONB())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return dump_json(value) if dialect.name == "sqlite" and value is not None else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return msgspec.json.decode(value) if dialect.name == "sqlite" and value is not None else value
+
+
 def later(one: ColumnElement[T], other: ColumnElement[T]) -> ColumnElement[T]:
     """The greater of two; SQLite says max(a, b), PostgreSQL says greatest(a, b)."""
     return case((one < other, other), else_=one)
@@ -78,13 +97,22 @@ class ListOf(TypeDecorator[Collection[Any]]):
 class among(FunctionElement[Any]):
     """`column IN (values)`, as one statement for any number of values.
 
-    IN with its values spelled out is compiled anew, and prepared anew, for every length.
+    IN with its values spelled out is compiled anew, and prepared anew, for every length. The values come
+    with the execution, under the parameter's name; or they are `given`, for a condition that is built once.
     """
 
     inherit_cache = True  # and no Boolean type: SQLite would get `… = 1`, and use no index
 
-    def __init__(self, column: Column[Any], parameter: str) -> None:
-        super().__init__(column, bindparam(parameter, type_=ListOf(column.type)))
+    def __init__(
+        self, column: ColumnElement[Any], parameter: str, given: Collection[Any] | None = None
+    ) -> None:
+        kind = ListOf(column.type)
+        values = (
+            bindparam(parameter, type_=kind)
+            if given is None
+            else bindparam(parameter, list(given), type_=kind, unique=True)
+        )
+        super().__init__(column, values)
 
 
 @compiles(among, "sqlite")
@@ -97,3 +125,29 @@ def _(element: among, compiler: SQLCompiler, **kw: Any) -> str:
 def _(element: among, compiler: SQLCompiler, **kw: Any) -> str:
     column, values = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"{column} = ANY ({values})"
+
+
+class aside(FunctionElement[Any]):
+    """A column for whose sake SQLite shall choose no index.
+
+    Without statistics it takes every equality to leave ten rows, the team's as well as a row's own id, and prefers
+    an index with the order that is asked for to one with the rows. PostgreSQL knows better, and sees the column.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(aside, "sqlite")
+def _(element: aside, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"+{column}"
+
+
+@compiles(aside, "postgresql")
+def _(element: aside, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return column

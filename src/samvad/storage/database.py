@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection, Table, make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from samvad.kit.errors import Unavailable
+from samvad.kit.errors import TooSlow, Unavailable
+from samvad.storage.attributes import ScalarKind
+from samvad.storage.tx import Tx
 from samvad.storage.unit import P, Step, T, Unit, step
 
 TROUBLE = (Unavailable, OperationalError, InterfaceError)
@@ -42,8 +44,24 @@ class Database(ABC):
     async def run_read(self, step: Step[T]) -> T: ...
 
     @abstractmethod
+    async def run_search(self, step: Step[T], *, within_s: float) -> T:
+        """Run a unit that only reads, and may read much: others go on meanwhile.
+
+        Raises kit.errors.TooSlow when it takes longer.
+        """
+
+    @abstractmethod
     async def migrate(self, upgrade: Callable[[Connection], None]) -> None:
         """Run a schema change outside of every unit, as only one process at a time."""
+
+    @abstractmethod
+    async def create_attribute_index(
+        self, table: Table, column: str, short_id: str, kind: ScalarKind
+    ) -> None:
+        """Have storage.attributes.attribute_index, made while reads go on; nothing happens when it is there.
+
+        On SQLite writes wait for it, on PostgreSQL they go on.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -64,6 +82,17 @@ class TeamDatabase:
     async def read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a unit that only reads, and reads little."""
         return await self.database.run_read(step(self.team_id, unit, *args, **kwargs))
+
+    async def search(self, unit: Callable[[Tx], T], *, within_s: float) -> T:
+        """Run a unit that only reads, and may read much. Raises kit.errors.TooSlow when it takes longer."""
+        return await self.database.run_search(step(self.team_id, unit), within_s=within_s)
+
+
+def too_slow(within_s: float) -> TooSlow:
+    return TooSlow(
+        f"This would take longer than {within_s:g} s. Ask for less: a value of a filterable attribute is found by "
+        "an index, and a smaller `skip` is quicker."
+    )
 
 
 def open_database(url: str) -> Database:

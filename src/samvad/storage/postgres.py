@@ -1,23 +1,30 @@
 """PostgreSQL: every unit is a transaction of its own on a pooled connection."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
-from sqlalchemy import Connection, make_url, text
+import msgspec
+from sqlalchemy import Connection, Table, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.schema import CreateIndex, DropIndex
 
+from samvad.kit.chance import chance
 from samvad.kit.errors import Unavailable
-from samvad.storage.database import Database
+from samvad.storage.attributes import ScalarKind, attribute_index
+from samvad.storage.columns import dump_json
+from samvad.storage.database import Database, too_slow
 from samvad.storage.unit import Step, T
 
 CONNECTIONS = 10  # per process; state it when you size max_connections
 ATTEMPTS = 5
 LOST_A_RACE = {"40001", "40P01"}  # serialization failure, deadlock: run the unit again
+BROKEN_OFF = "57014"  # query_canceled: of its statement_timeout
+INDEX_LOCK = 0x53414D57  # and the index: two processes do not make one at the same time
+INDEX_POLL_S = 0.2
 MIGRATION_LOCK = 0x53414D56  # "SAMV": two processes starting together migrate one after the other
 
 
@@ -28,6 +35,8 @@ class PostgresDatabase(Database):
             pool_size=connections,
             max_overflow=0,
             pool_pre_ping=False,
+            json_serializer=dump_json,
+            json_deserializer=msgspec.json.decode,
             connect_args={"prepared_statement_cache_size": 500},
         )
         self._reading = self._engine.execution_options(postgresql_readonly=True)
@@ -44,17 +53,45 @@ class PostgresDatabase(Database):
                 except DBAPIError as error:
                     if not lost_a_race(error):
                         raise
-                    await asyncio.sleep(random.random() * 0.005 * attempt)
+                    await asyncio.sleep(chance.random() * 0.005 * attempt)
             return await self._attempt(step)
 
     async def run_read(self, step: Step[T]) -> T:
         async with self._accepted(), self._reading.connect() as connection:
             return await connection.run_sync(step)
 
+    async def run_search(self, step: Step[T], *, within_s: float) -> T:
+        def within(connection: Connection) -> T:
+            connection.execute(text(f"SET LOCAL statement_timeout = {round(within_s * 1000)}"))
+            return step(connection)
+
+        try:
+            return await self.run_read(within)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != BROKEN_OFF:
+                raise
+            raise too_slow(within_s) from None
+
     async def migrate(self, upgrade: Callable[[Connection], None]) -> None:
         async with self._engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             await connection.run_sync(upgrade)
+
+    async def create_attribute_index(
+        self, table: Table, column: str, short_id: str, kind: ScalarKind
+    ) -> None:
+        index = attribute_index(table, column, short_id, kind)
+        async with self._accepted(), self._engine.connect() as plain:
+            connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+            async with index_lock(connection, str(index.name)):
+                is_valid = await connection.scalar(IS_VALID, {"name": index.name})
+                if is_valid:
+                    return
+                if is_valid is False:  # whoever made it was interrupted, and it serves no query
+                    await connection.execute(DropIndex(index))
+                await connection.execute(CreateIndex(index))
+                # Only this tells the planner how rare a value of the expression is.
+                await connection.execute(text(f'ANALYZE "{table.name}"'))
 
     async def close(self) -> None:
         self._closed = True
@@ -85,6 +122,22 @@ class PostgresDatabase(Database):
         """One greenlet for the whole unit instead of one for each statement."""
         async with self._engine.begin() as connection:
             return await connection.run_sync(step)
+
+
+IS_VALID = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
+INDEX_LOCKED = text(f"SELECT pg_try_advisory_lock({INDEX_LOCK}, hashtext(:name))")
+INDEX_UNLOCKED = text(f"SELECT pg_advisory_unlock({INDEX_LOCK}, hashtext(:name))")
+
+
+@asynccontextmanager
+async def index_lock(connection: AsyncConnection, name: str) -> AsyncIterator[None]:
+    """Held by the session. Polled: CREATE INDEX CONCURRENTLY waits for every statement that waits, also for a lock."""
+    while not await connection.scalar(INDEX_LOCKED, {"name": name}):
+        await asyncio.sleep(INDEX_POLL_S)
+    try:
+        yield
+    finally:
+        await connection.scalar(INDEX_UNLOCKED, {"name": name})
 
 
 def lost_a_race(error: DBAPIError) -> bool:

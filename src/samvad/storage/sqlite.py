@@ -8,13 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateIndex
 
 from samvad.kit.errors import Unavailable
-from samvad.storage.database import Database
+from samvad.storage.attributes import ScalarKind, attribute_index
+from samvad.storage.database import Database, too_slow
 from samvad.storage.unit import Step, T
 
 GROUP = 64  # units per commit: bounds how long the first one waits for the last one
+SEARCHES = 2  # long reads at once, each with a thread and a connection of its own
+LOOK_EVERY = 10_000  # steps of SQLite's machine between two looks at the clock: well under a millisecond
 WAITING = 10_000  # units; beyond this a caller hears Unavailable instead of waiting for minutes
 OLDEST_S = 20.0
 
@@ -67,7 +72,9 @@ class SqliteDatabase(Database):
         self._writer = self._writing.connect()
         self._reader = self._reading.connect()
         self._disk = ThreadPoolExecutor(1, "sqlite-commit")
+        self._searching = ThreadPoolExecutor(SEARCHES, "sqlite-search")
         self._waiting: deque[Work] = deque()
+        self._long: deque[Work] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -75,8 +82,7 @@ class SqliteDatabase(Database):
         self._refuse_when_full()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(Work(step, future))
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._commit_until_idle())
+        self._go_on()
         return await future
 
     async def run_read(self, step: Step[T]) -> T:
@@ -84,19 +90,58 @@ class SqliteDatabase(Database):
         with self._reader.begin():
             return step(self._reader)
 
+    async def run_search(self, step: Step[T], *, within_s: float) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._searching, self._search, step, within_s)
+
+    def _search(self, step: Step[T], within_s: float) -> T:
+        """In a thread, on a connection of its own, broken off when its time is over."""
+        until = time.monotonic() + within_s
+        with self._reading.connect() as connection:
+            driver(connection).set_progress_handler(lambda: time.monotonic() > until, LOOK_EVERY)
+            try:
+                with connection.begin():
+                    return step(connection)
+            except OperationalError as error:
+                if "interrupted" not in str(error.orig):
+                    raise
+                raise too_slow(within_s) from None
+            finally:
+                driver(connection).set_progress_handler(None, 0)
+
     async def migrate(self, upgrade: Callable[[Connection], None]) -> None:
         with self._writer.begin():
             upgrade(self._writer)
+
+    async def create_attribute_index(
+        self, table: Table, column: str, short_id: str, kind: ScalarKind
+    ) -> None:
+        index = attribute_index(table, column, short_id, kind)
+        if await self.run_read(lambda connection: _has_index(connection, str(index.name))):
+            return  # so that a start takes no lock for what is there
+        await self._run_long(lambda connection: connection.execute(CreateIndex(index, if_not_exists=True)))
 
     async def close(self) -> None:
         self._closed = True
         if self._runner is not None:
             await self._runner
         self._disk.shutdown()
+        self._searching.shutdown()
         self._reader.close()
         self._writer.close()
         self._reading.dispose()
         self._writing.dispose()
+
+    async def _run_long(self, step: Step[Any]) -> None:
+        """In the thread of the commits, alone in its transaction: the loop and its reads go on, writes wait."""
+        self._refuse_when_full()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._long.append(Work(step, future))
+        self._go_on()
+        await future
+
+    def _go_on(self) -> None:
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._commit_until_idle())
 
     def _refuse_when_full(self) -> None:
         if self._closed:
@@ -108,8 +153,10 @@ class SqliteDatabase(Database):
 
     async def _commit_until_idle(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting or self._long:
                 await self._commit(self._next_group())
+                if self._long:  # one, and then whoever waited for it
+                    await self._commit_long(self._long.popleft())
                 await asyncio.sleep(0)  # lanes just answered put in their next batch
         finally:
             self._runner = None
@@ -135,6 +182,28 @@ class SqliteDatabase(Database):
                 work.error = error
         for work in group:
             work.settle()
+
+    async def _commit_long(self, work: Work) -> None:
+        if work.future.cancelled():
+            return
+
+        def alone() -> None:
+            with self._writer.begin():
+                work.step(self._writer)
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._disk, alone)
+        except Exception as error:
+            roll_back(self._writer)
+            work.error = error
+        work.settle()
+
+
+def _has_index(connection: Connection, name: str) -> bool:
+    found = driver(connection).execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (name,)
+    )
+    return found.fetchone() is not None
 
 
 def roll_back(connection: Connection) -> None:

@@ -20,6 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.engine import CursorResult
 
+from samvad.storage.columns import aside
+
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """Parameters of one row, or of many."""
 
@@ -38,6 +40,10 @@ class Tx:
     def select(self, table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
         """Rows of this team, whole or only some columns of them."""
         return select(*(columns or (table,))).where(table.c.team_id == self._team())
+
+    def find(self, table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+        """The same for the few rows that an index of something else has: SQLite looks for none of the team."""
+        return select(*(columns or (table,))).where(aside(table.c.team_id) == self._team())
 
     def update(self, table: Table) -> Update:
         return update(table).where(table.c.team_id == self._team())

@@ -15,6 +15,8 @@ chats = Table(
     Column("group_id", Text),  # Meta's id of the group
     Column("status", Text, nullable=False),  # OPEN, CLOSED
     Column("unread", Integer, nullable=False),
+    Column("assigned_to", Text),  # the user who answers
+    Column("belongs_to", Text),  # a pod
     Column("last_message_at", Millis, nullable=False),
     Column("last_inbound_at", Millis),  # the session window counts from here
     Column("created_at", Millis, nullable=False),
@@ -43,6 +45,7 @@ Index(
     sqlite_where=chats.c.group_id.is_not(None),
     postgresql_where=chats.c.group_id.is_not(None),
 )
+Index("ix_chat_assigned_to", chats.c.team_id, chats.c.assigned_to)
 # The three orders of the list; each holds all that is needed to find where a page begins.
 Index("ix_chat_last_message_at", chats.c.team_id, chats.c.last_message_at, chats.c.id)
 Index("ix_chat_updated_at", chats.c.team_id, chats.c.updated_at, chats.c.id)

@@ -23,6 +23,12 @@ contacts = Table(
     Column("updated_at", Millis, nullable=False),
 )
 Index("ix_contact_team_id", contacts.c.team_id, contacts.c.id)
+Index(
+    "ix_contact_process_id",
+    contacts.c.process_id,
+    sqlite_where=contacts.c.process_id.is_not(None),
+    postgresql_where=contacts.c.process_id.is_not(None),
+)
 Index("ix_contact_search_name", contacts.c.team_id, contacts.c.search_name)
 
 contact_identities = Table(

@@ -4,14 +4,18 @@ import base64
 import hashlib
 import hmac
 import ipaddress
-import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from yarl import URL
+
+from samvad.kit.chance import chance
+from samvad.kit.errors import BadRequest
 
 SIGNATURE_HEADER = "X-Chakra-Signature-256"
 ID_HEADER, TIMESTAMP_HEADER, STANDARD_HEADER = "webhook-id", "webhook-timestamp", "webhook-signature"
@@ -34,7 +38,15 @@ ONE_LINE = ""
 EVERY_CHAT = "*"
 """The order key of a body about several chats: it goes alone, after all before it and before all after it."""
 
-FORMATS = ("meta", "chakra")
+FORMATS = ("meta", "chakra", "object")
+
+OBJECTS, DEEDS = ("process", "record", "task"), ("create", "update", "delete")
+OBJECT_EVENTS = tuple(f"{it}:{deed}:post" for it in OBJECTS for deed in DEEDS)
+"""What an endpoint of the format `object` may want to hear of; ChakraHQ's names, whose `pre` we have not."""
+
+LONGEST_URL = 2_048
+MOST_PROCEDURES = 100  # that one endpoint names
+LONGEST_SHORT_ID = 100  # characters
 
 ECHO_FIELD, TEMPLATE_FIELD, TEST_EVENT = "smb_message_echoes", "chakra_send_template", "samvad.test"
 
@@ -75,13 +87,21 @@ class Health:
         return self.paused_at is not None or (self.rests_until_at is not None and self.rests_until_at > now)
 
 
+class ActsAs(NamedTuple):
+    """Whom an endpoint stands for: it is told what they may see."""
+
+    user_id: str | None
+    role_id: str | None
+    role_type: str
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A customer's URL for one plugin and one format."""
+    """A customer's URL: for one plugin and one format, or for the objects of a team, which have no plugin."""
 
     id: str
     team_id: str
-    plugin_id: str
+    plugin_id: str | None
     format: str
     url: str
     is_active: bool
@@ -250,7 +270,7 @@ def _paused(health: Health, why: Pause, rules: Rules, *, at: int) -> Health:
 
 
 def _jittered(wait_ms: int) -> int:
-    return round(wait_ms * random.uniform(0.8, 1.2))
+    return round(wait_ms * chance.uniform(0.8, 1.2))
 
 
 def sign(secret: str, body: bytes) -> str:
@@ -283,6 +303,22 @@ def signed_headers(secrets: Sequence[str], *, id: str, at: int, body: bytes) -> 
     }
 
 
+def is_address(url: str) -> bool:
+    try:
+        return bool(_url.fullmatch(url) and urlsplit(url).hostname)
+    except ValueError:  # brackets that hold no address
+        return False
+
+
+def refuse_private(name: str, url: str) -> None:
+    """Raises BadRequest for an address that says by itself that it is in a private network."""
+    if names_private_host(url):
+        raise BadRequest(
+            f"{name} leads into a private network ({url:.80}); webhooks go to public "
+            "addresses. To deliver inside your own network, start Samvad with SAMVAD_ALLOW_PRIVATE_WEBHOOKS=1."
+        )
+
+
 def is_private(address: str) -> bool:
     """Whether an IP address leads into somebody's own network rather than the internet."""
     ip = ipaddress.ip_address(address.split("%")[0])
@@ -310,3 +346,6 @@ def names_private_host(url: str) -> bool:
         return is_private(host)
     except ValueError:
         return False
+
+
+_url = re.compile(r"https?://\S+")

@@ -12,10 +12,14 @@ endpoints = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("team_id", Text, nullable=False),
-    Column("plugin_id", Text, nullable=False),
-    Column("format", Text, nullable=False),  # meta: Meta's bytes as they came; chakra: {event, payload}
+    Column("plugin_id", Text),  # null where it hears of objects, which are of no plugin
+    Column(
+        "format", Text, nullable=False
+    ),  # meta: Meta's bytes as they came; chakra: {event, payload}; object
     Column("url", Text, nullable=False),
     Column("events", JsonText, nullable=False),  # the outgoing events it wants, by name
+    Column("procedures", JsonText),  # of an object endpoint: only of these, by short id; null: of all
+    Column("acts_as", JsonText),  # of an object endpoint: whose sight it has
     Column("is_active", Boolean, nullable=False),
     Column("hears_from_at", Millis, nullable=False),  # of what was received before then it hears nothing
     Column("failures", Integer, nullable=False),  # rounds in a row, of the endpoint itself
@@ -113,7 +117,7 @@ webhook_events = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("team_id", Text, nullable=False),
-    Column("plugin_id", Text, nullable=False),
+    Column("plugin_id", Text),
     Column("name", Text, nullable=False),
     Column("message_id", Text),  # ours, of the message it is about
     Column("body", LargeBinary, nullable=False),  # to the byte as it is delivered and signed
