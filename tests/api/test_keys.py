@@ -30,7 +30,7 @@ async def test_a_key_works_until_it_is_revoked_expires_or_its_user_is_shut_out_a
 
     product.clock.pass_by(HOUR_MS)
     await accounts.revoke_key(res, team, keys["revoked"].id)
-    await accounts.change_user(res, team, email="bot@ada.example", is_active=False)
+    await accounts.change_user(res, team, "bot@ada.example", is_active=False)
 
     for why, client in clients.items():
         await until(partial(_status, client, 401))
@@ -43,9 +43,9 @@ async def test_a_key_works_until_it_is_revoked_expires_or_its_user_is_shut_out_a
 
     email = f"owner@{team}.example"
 
-    await accounts.change_user(res, team, email=email, is_active=False)
+    await accounts.change_user(res, team, email, is_active=False)
     await until(lambda: _status(product.api, 401))
-    await accounts.change_user(res, team, email=email, is_active=True)
+    await accounts.change_user(res, team, email, is_active=True)
 
     assert (await product.api.get(NUMBERS)).status_code == 200
 

@@ -22,6 +22,8 @@ Team = Annotated[
     str | None, typer.Option("--team", help="The team's name or id; needed where there are several.")
 ]
 
+Who = Annotated[str, typer.Argument(help="A username, an e-mail address or an id.")]
+
 WIDEST = 1_000  # characters
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -38,11 +40,11 @@ def create_team(name: str, data: DataDir = None) -> None:
     """A new team with its roles, its webhook secret, and leads for whoever writes."""
     from samvad.cli.running import once
     from samvad.domain.accounts import operations as accounts
-    from samvad.domain.processes import operations as processes
+    from samvad.domain.processes import applying
 
     async def work(res: "Resources") -> str:
         team_id = await accounts.create_team(res, name=name)
-        await processes.create_lead_procedure(res, team_id)
+        await applying.create_lead_procedure(res, team_id)
         return team_id
 
     typer.echo(once(work, data_dir=data))
@@ -63,8 +65,12 @@ def team_secret(data: DataDir = None, team: Team = None) -> None:
 @user.command("create")
 def create_user(
     email: str,
-    name: Annotated[str, typer.Option(help="As it is shown; default: the address.")] = "",
-    role: Annotated[str, typer.Option(help="Admin, Manager or Agent.")] = "Agent",
+    name: Annotated[str, typer.Option(help="As it is shown; default: first and last name.")] = "",
+    first_name: Annotated[str, typer.Option(help="Default: the first word of the name.")] = "",
+    last_name: str = "",
+    username: Annotated[str, typer.Option(help="One in the installation; default: the address.")] = "",
+    phone: Annotated[str, typer.Option(help="With the country code.")] = "",
+    role: Annotated[str, typer.Option(help="Admin, Manager, Agent, or one you made.")] = "Agent",
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
     data: DataDir = None,
     team: Team = None,
@@ -74,33 +80,127 @@ def create_user(
     from samvad.domain.accounts import operations as accounts
 
     async def work(res: "Resources") -> str:
-        team_id = await accounts.team_named(res, team)
         return await accounts.create_user(
-            res, team_id, email=email, name=name or email, role=role, password=password
+            res,
+            await accounts.team_named(res, team),
+            email=email,
+            name=name,
+            first_name=first_name,
+            last_name=last_name,
+            username=username,
+            phone=phone,
+            role=role,
+            password=password,
         )
 
     typer.echo(once(work, data_dir=data))
 
 
 @user.command("list")
-def list_users(data: DataDir = None, team: Team = None) -> None:
+def list_users(
+    deleted: Annotated[bool, typer.Option("--deleted", help="Those who were deleted instead.")] = False,
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
     """The users of a team."""
     from samvad.cli.running import once
     from samvad.domain.accounts import operations as accounts
 
     async def work(res: "Resources") -> None:
-        table = columns("id", "e-mail", "name", "role", "active")
-        for row in await accounts.list_users(res, await accounts.team_named(res, team)):
-            cells = (row.id, row.email, row.name, row.role, "yes" if row.is_active else "no")
-            table.add_row(*map(escape, cells))
+        people = await accounts.list_users(res, await accounts.team_named(res, team), deleted=deleted)
+        names = {it.id: it.username for it in people}
+        table = columns("id", "username", "e-mail", "name", "role", "active", "availability", "reports to")
+        for it in people:
+            cells = (it.id, it.username, it.email, it.display_name, it.role_name)
+            above = names.get(it.reports_to, it.reports_to) if it.reports_to else ""
+            more = ("yes" if it.is_active else "no", it.availability_status, above)
+            table.add_row(*map(escape, (*cells, *more)))
         show(table)
+
+    once(work, data_dir=data)
+
+
+@user.command("change")
+def change_user(
+    who: Who,
+    first_name: str | None = None,
+    last_name: str | None = None,
+    middle_name: str | None = None,
+    name: Annotated[
+        str | None, typer.Option(help="As it is shown; nothing, and it follows first and last name.")
+    ] = None,
+    username: str | None = None,
+    phone: str | None = None,
+    role: str | None = None,
+    timezone: Annotated[str | None, typer.Option(help="Like Asia/Kolkata.")] = None,
+    bio: str | None = None,
+    gender: str | None = None,
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
+    """Change what you name of a user; "" clears what may be empty."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+
+    given = {
+        "firstName": first_name,
+        "lastName": last_name,
+        "middleName": middle_name,
+        "displayName": name,
+        "timezone": timezone,
+        "bio": bio,
+        "gender": gender,
+    }
+    profile = {field: it for field, it in given.items() if it is not None}
+
+    async def work(res: "Resources") -> None:
+        team_id = await accounts.team_named(res, team)
+        await accounts.change_user(
+            res, team_id, who, profile=profile, role=role, username=username, phone=phone
+        )
+
+    once(work, data_dir=data)
+
+
+@user.command("availability")
+def set_availability(
+    who: Who,
+    status: Annotated[str, typer.Argument(help="AVAILABLE, NOT_AVAILABLE or ON_BREAK.")],
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
+    """Whether somebody is there to work."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+
+    async def work(res: "Resources") -> None:
+        profile = {"availabilityStatus": status}
+        await accounts.change_user(res, await accounts.team_named(res, team), who, profile=profile)
+
+    once(work, data_dir=data)
+
+
+@user.command("reports-to")
+def set_reports_to(
+    who: Who,
+    above: Annotated[str | None, typer.Argument(help="Whom they report to; nobody, where left out.")] = None,
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
+    """Whom somebody reports to: who leads sees what their people see."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+    from samvad.domain.accounts import people
+
+    async def work(res: "Resources") -> None:
+        await people.report_to(res, await accounts.team_named(res, team), who, above)
 
     once(work, data_dir=data)
 
 
 @user.command("password")
 def set_password(
-    email: str,
+    who: Who,
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
     data: DataDir = None,
     team: Team = None,
@@ -110,20 +210,57 @@ def set_password(
     from samvad.domain.accounts import operations as accounts
 
     async def work(res: "Resources") -> None:
-        team_id = await accounts.team_named(res, team)
-        await accounts.change_user(res, team_id, email=email, password=password)
+        await accounts.change_user(res, await accounts.team_named(res, team), who, password=password)
 
     once(work, data_dir=data)
 
 
 @user.command("deactivate")
-def deactivate_user(email: str, data: DataDir = None, team: Team = None) -> None:
-    """Shut a user out, and every key that acts as them."""
+def deactivate_user(who: Who, data: DataDir = None, team: Team = None) -> None:
+    """Shut a user out, and every key that acts as them; they may still be given work."""
     from samvad.cli.running import once
     from samvad.domain.accounts import operations as accounts
 
     async def work(res: "Resources") -> None:
-        await accounts.change_user(res, await accounts.team_named(res, team), email=email, is_active=False)
+        await accounts.change_user(res, await accounts.team_named(res, team), who, is_active=False)
+
+    once(work, data_dir=data)
+
+
+@user.command("activate")
+def activate_user(who: Who, data: DataDir = None, team: Team = None) -> None:
+    """Let a user in again."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+
+    async def work(res: "Resources") -> None:
+        await accounts.change_user(res, await accounts.team_named(res, team), who, is_active=True)
+
+    once(work, data_dir=data)
+
+
+@user.command("delete")
+def delete_user(who: Who, data: DataDir = None, team: Team = None) -> None:
+    """Take a user away, with every key that acts as them; what they did still names them."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+    from samvad.domain.accounts import people
+
+    async def work(res: "Resources") -> None:
+        await people.delete_user(res, await accounts.team_named(res, team), who)
+
+    once(work, data_dir=data)
+
+
+@user.command("restore")
+def restore_user(who: Who, data: DataDir = None, team: Team = None) -> None:
+    """Call a deleted user back."""
+    from samvad.cli.running import once
+    from samvad.domain.accounts import operations as accounts
+    from samvad.domain.accounts import people
+
+    async def work(res: "Resources") -> None:
+        await people.restore_user(res, await accounts.team_named(res, team), who)
 
     once(work, data_dir=data)
 
@@ -135,7 +272,7 @@ def create_key(
         str, typer.Option(help="Admin, Manager or Agent: the key may do what the role may.")
     ] = "Admin",
     description: str | None = None,
-    user: Annotated[str | None, typer.Option(help="The e-mail address of whom it acts as.")] = None,
+    user: Annotated[str | None, typer.Option(help="The username or address of whom it acts as.")] = None,
     expires_in_days: Annotated[int | None, typer.Option(min=1, max=3650)] = None,
     rate_limit: Annotated[
         int | None,

@@ -23,6 +23,7 @@ class Bells:
     deliveries: Bell
     jobs: Bell
     media: Bell = field(default_factory=Bell)
+    bulk: Bell = field(default_factory=Bell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Context:
     key_id: str | None
     role_type: str
     resources: Resources
+    role_id: str = ""
 
     @property
     def db(self) -> TeamDatabase:

@@ -22,6 +22,7 @@ class Principal:
     role_type: str
     rate_limit: int | None = None
     """Requests a second, where this key has its own limit; 0 is none."""
+    role_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,30 @@ CLOSED_CHATS = ("NEW", "REOPEN")
 
 @dataclass(frozen=True, slots=True)
 class TeamSettings:
-    """What a team may choose. `closed_chats`: what the next message makes of a closed chat, a NEW one
-    beside it, or REOPEN it."""
+    """What a team may choose.
+
+    `closed_chats`: what the next message makes of a closed chat, a NEW one beside it, or REOPEN it. `opens_leads`:
+    whether a conversation with somebody new opens a lead. `ignores_unknown`: whether attributes that are not
+    declared are left out of what is written, instead of refused. `country` (two letters) is where phone numbers
+    without a country code are from; `time_zone` (IANA) is that of dates and times without an offset.
+    """
 
     closed_chats: str = "NEW"
+    opens_leads: bool = True
+    ignores_unknown: bool = False
+    country: str | None = None
+    time_zone: str = "UTC"
 
     @staticmethod
     def of(kept: dict[str, Any]) -> "TeamSettings":
         wanted = kept.get("closed_chats")
-        return TeamSettings(wanted if wanted in CLOSED_CHATS else "NEW")
+        return TeamSettings(
+            closed_chats=wanted if wanted in CLOSED_CHATS else "NEW",
+            opens_leads=kept.get("opens_leads", True),
+            ignores_unknown=kept.get("ignores_unknown", False),
+            country=kept.get("country"),
+            time_zone=kept.get("time_zone", "UTC"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row, func, or_
 
+from samvad.domain.accounts import predicates
+from samvad.domain.accounts.access import Access
 from samvad.domain.chats.model import Chat, Wanted
 from samvad.domain.chats.tables import chats
 from samvad.domain.contacts.tables import contact_identities, contacts
@@ -45,10 +47,14 @@ class Page(NamedTuple):
     total: int
 
 
-def page(tx: Tx, wanted: Wanted) -> Page:
-    """One page of the team's chats; `total` is exact up to COUNTED, and never below what was shown."""
+def page(tx: Tx, wanted: Wanted, access: Access) -> Page:
+    """One page of the chats somebody sees; `total` is exact up to COUNTED, and never below what was shown.
+
+    Searched are only those that are seen whole: what is found by a name would tell the name.
+    """
     order = ORDERS[wanted.order]
-    which = tx.select(chats, chats.c.id)
+    seen = predicates.reads if wanted.search is None else predicates.whole
+    which = tx.select(chats, chats.c.id).where(seen(access, chats))
     if wanted.search is not None:
         people = _people_called(tx, wanted.search)
         found = [row.id for row in tx.all(OF_CONTACTS, {"contacts": people})]
@@ -62,11 +68,11 @@ def page(tx: Tx, wanted: Wanted) -> Page:
     total = tx.first(every_team.select(func.count()).select_from(which.limit(COUNTED).subquery()))
     assert total is not None, "a count is always there"
     reached = wanted.skip + len(ids) if ids else 0
-    return Page(with_ids(tx, shown), len(ids) > wanted.limit, max(int(total[0]), reached))
+    return Page(with_ids(tx, shown, access), len(ids) > wanted.limit, max(int(total[0]), reached))
 
 
-def with_ids(tx: Tx, ids: Sequence[str]) -> list[Chat]:
-    """These chats of the team in this order, with whom each is; unknown ids are left out."""
+def with_ids(tx: Tx, ids: Sequence[str], access: Access) -> list[Chat]:
+    """These chats in this order, with whom each is; those that are not there, or not to be seen, are left out."""
     if not ids:
         return []
     rows = tx.all(
@@ -84,8 +90,9 @@ def with_ids(tx: Tx, ids: Sequence[str]) -> list[Chat]:
         {"ids": ids},
     )
     handles = _handles(tx, {row.contact_id for row in rows if row.contact_id})
-    found = {row.id: _chat(row, handles.get(row.contact_id)) for row in rows}
-    return [found[it] for it in ids if it in found]
+    found = {row.id: _chat(row, handles.get(row.contact_id)) for row in rows if access.sees(row)}
+    here = [found[it] for it in ids if it in found]
+    return [it if access.sees_whole(it) else it.masked() for it in here]
 
 
 def _people_called(tx: Tx, words: str) -> set[str]:
@@ -156,4 +163,6 @@ def _chat(row: Row[Any], handle: str | None) -> Chat:
         last_inbound_at=row.last_inbound_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        assigned_to=row.assigned_to,
+        belongs_to=row.belongs_to,
     )

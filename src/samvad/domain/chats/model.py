@@ -1,6 +1,6 @@
 """A chat as it is listed, and the session window as a pure rule. No I/O."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WINDOW_MS = 24 * 60 * 60 * 1000  # Meta's customer service window, from the person's last message
 
@@ -33,7 +33,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A chat with whom it is. `handle` is the phone, the BSUID or the group's id; a group has no contact."""
+    """A chat with whom it is. `handle` is the phone, the BSUID or the group's id; a group has no contact.
+
+    `assigned_to` is the user who answers, `belongs_to` a pod. Of one that is masked only this is shown: that it
+    is there, at which number, open or closed, and with which handle.
+    """
 
     id: str
     team_id: str
@@ -52,6 +56,25 @@ class Chat:
     last_inbound_at: int | None
     created_at: int
     updated_at: int
+    assigned_to: str | None = None
+    belongs_to: str | None = None
+    is_masked: bool = False
+
+    def masked(self) -> "Chat":
+        return replace(
+            self,
+            contact_id=None,
+            contact_name=None,
+            marketing=None,
+            process_id=None,
+            unread=0,
+            last_message_at=self.created_at,
+            last_inbound_at=None,
+            updated_at=self.created_at,
+            assigned_to=None,
+            belongs_to=None,
+            is_masked=True,
+        )
 
     @property
     def window_closes_at(self) -> int | None:

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, bindparam, func
 
-from samvad.domain.accounts.queries import teams_that_reopen
+from samvad.domain.accounts.access import CHAT, LEAD, Access, Who
+from samvad.domain.accounts.queries import access_of, teams_that_reopen
 from samvad.domain.chats.tables import chats
 from samvad.domain.events.log import Event, record
 from samvad.kit.ids import new_id
@@ -41,6 +43,8 @@ _columns = (
     chats.c.last_message_at,
     chats.c.last_inbound_at,
     chats.c.unread,
+    chats.c.assigned_to,
+    chats.c.belongs_to,
 )
 
 OPEN_CHATS = every_team.select(*_columns).where(
@@ -84,6 +88,15 @@ UNREAD = (
     every_team.update(chats)
     .where(chats.c.id == bindparam("chat_id"))
     .values(unread=chats.c.unread + bindparam("more"))
+)
+
+INHERIT = (
+    every_team.update(chats)
+    .where(chats.c.id == bindparam("chat_id"))
+    .values(
+        assigned_to=func.coalesce(chats.c.assigned_to, bindparam("user", type_=chats.c.assigned_to.type)),
+        belongs_to=func.coalesce(chats.c.belongs_to, bindparam("pod", type_=chats.c.belongs_to.type)),
+    )
 )
 
 REHOME = (
@@ -190,6 +203,7 @@ def move_to_contact(tx: Tx, *, gone: str, kept: str, at: int) -> dict[str, str]:
                 | {"now": at},
             )
             tx.execute(UNREAD, {"chat_id": stays, "more": row.unread})
+            tx.execute(INHERIT, {"chat_id": stays, "user": row.assigned_to, "pod": row.belongs_to})
             tx.execute(REMOVE, {"chat_id": row.id})
     of_gone = tx.all(every_team.select(chats.c.id).where(chats.c.contact_id == gone))
     if of_gone:
@@ -197,9 +211,16 @@ def move_to_contact(tx: Tx, *, gone: str, kept: str, at: int) -> dict[str, str]:
     return ended
 
 
-def find_status(tx: Tx, chat_id: str) -> str | None:
-    row = tx.first(tx.select(chats, chats.c.status).where(chats.c.id == chat_id).with_for_update())
-    return row.status if row else None
+def access_to_chats(tx: Tx, who: Who) -> Access:
+    """What somebody may do with the team's chats; where no rule says otherwise, what nobody answers is everybody's."""
+    access = access_of(tx, who, resource="procedure", resource_id=LEAD, sub_resource=CHAT)
+    return replace(access, takes_unassigned=access.is_default)
+
+
+def find_to_change(tx: Tx, chat_id: str) -> Row[Any] | None:
+    """A chat of the team, held until the end of the unit: `status`, `assigned_to`, `belongs_to`."""
+    columns = (chats.c.status, chats.c.assigned_to, chats.c.belongs_to)
+    return tx.first(tx.select(chats, *columns).where(chats.c.id == chat_id).with_for_update())
 
 
 def another_is_open(tx: Tx, chat_id: str) -> bool:

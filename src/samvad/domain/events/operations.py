@@ -8,6 +8,10 @@ from samvad.domain.events import queries
 
 
 async def list_events(ctx: Context, *, limit: int, **which: Any) -> tuple[Sequence[Any], bool]:
-    """A page of the team's events, newest first, and whether there is more; `which` as in queries."""
+    """A page of the team's events, newest first, and whether there is more; `which` as in queries.
+
+    It tells of everything in the team, so it is for those who manage: rules of access do not reach into it.
+    """
+    ctx.must_manage("Reading the event log")
     page = await ctx.db.read(queries.newest_first, limit=limit + 1, **which)
     return page[:limit], len(page) > limit

@@ -91,7 +91,8 @@ async def read(res: Resources, file: StoredFile, start: int, end: int) -> AsyncI
 async def list_media(
     ctx: Context, *, state: str | None, limit: int, skip: int
 ) -> tuple[list[MediaFile], bool]:
-    """One page of the files of messages, newest first, and whether there is more."""
+    """One page of the files of messages, newest first, and whether there is more; of every chat of the team."""
+    ctx.must_manage("Listing files")
     page = await ctx.db.read(queries.newest_first, state=state, limit=limit + 1, skip=skip)
     return page[:limit], len(page) > limit
 

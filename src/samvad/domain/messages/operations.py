@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import random
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import msgspec
 import structlog
 
+from samvad.domain.accounts.access import Who
+from samvad.domain.chats.queries import access_to_chats
 from samvad.domain.contacts.model import Contact, Identity, identity_of
 from samvad.domain.context import Context
 from samvad.domain.messages import queries
@@ -19,7 +20,9 @@ from samvad.domain.templates import operations as templates
 from samvad.domain.templates.values import TemplateValues
 from samvad.domain.waba.model import Sender
 from samvad.kit import errors, phones
+from samvad.kit.chance import chance
 from samvad.kit.ids import new_id
+from samvad.storage import Tx
 from samvad.whatsapp.cloud_api import DEFAULT_VERSION
 from samvad.whatsapp.errors import Refusal
 from samvad.whatsapp.exchange import NotSent, Unknown
@@ -148,10 +151,13 @@ async def send_template(
 
 
 async def list_with(ctx: Context, phone: str, *, limit: int, skip: int) -> tuple[list[Message], bool]:
-    """One page of what was said with a person, newest first, and whether there is more."""
-    page = await ctx.db.read(
-        queries.newest_first, identity=Identity("phone", phone), limit=limit + 1, skip=skip
-    )
+    """One page of what was said with a person in chats the caller sees, newest first, and whether there is more."""
+
+    def unit(tx: Tx) -> list[Message]:
+        access, identity = access_to_chats(tx, Who.of(ctx)), Identity("phone", phone)
+        return queries.newest_first(tx, identity=identity, limit=limit + 1, skip=skip, access=access)
+
+    page = await ctx.db.read(unit)
     return page[:limit], len(page) > limit
 
 
@@ -209,7 +215,7 @@ async def _ask(
         )
         if pause_s is None or not isinstance(outcome, Refused) or not outcome.refusal.may_be_repeated:
             return outcome
-        pause_s = max(pause_s, (outcome.refusal.wait_ms or 0) / 1000) * random.uniform(1.0, 1.2)
+        pause_s = max(pause_s, (outcome.refusal.wait_ms or 0) / 1000) * chance.uniform(1.0, 1.2)
         if time.monotonic() + pause_s > until:
             return outcome
         await asyncio.sleep(pause_s)

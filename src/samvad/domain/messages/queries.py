@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from samvad.domain.accounts.access import Access
+from samvad.domain.accounts.predicates import ALWAYS, whole
 from samvad.domain.chats.tables import chats
 from samvad.domain.contacts.model import Identity
 from samvad.domain.contacts.tables import contact_identities, contacts
@@ -14,8 +16,8 @@ from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
 
 
-def newest_first(tx: Tx, *, identity: Identity, limit: int, skip: int = 0) -> list[Message]:
-    """One page of a person's messages over all numbers of the team.
+def newest_first(tx: Tx, *, identity: Identity, limit: int, skip: int = 0, access: Access) -> list[Message]:
+    """One page of a person's messages over all numbers of the team, of chats that are seen whole.
 
     Ordered by Meta's second, then by arrival; the index ix_message_of_contact holds that order.
     """
@@ -32,6 +34,9 @@ def newest_first(tx: Tx, *, identity: Identity, limit: int, skip: int = 0) -> li
         .limit(limit)
         .offset(skip)
     )
+    seen = whole(access, chats)
+    if seen is not ALWAYS:
+        query = query.join(chats, chats.c.id == messages.c.chat_id).where(seen)
     return [as_message(row) for row in tx.all(query)]
 
 
