@@ -1,13 +1,14 @@
 """`samvad webhooks`: the log, the endpoints and the secret, from the command line of a running installation."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
-from tests.cli.test_cli import UUID, Shell, session, settings_of
+from tests.cli.test_cli import UUID, Shell, samvad, session, settings_of
 from tests.harness import Receiver, copy_file, running, until
 
-__all__ = ["session"]
+__all__ = ["samvad", "session"]
 
 
 async def test_webhooks_are_listed_shown_replayed_paused_tested_and_signed_anew(
@@ -54,3 +55,34 @@ async def test_webhooks_are_listed_shown_replayed_paused_tested_and_signed_anew(
         activated = (await samvad("webhooks", "rotate-secret", "--activate")).printed
         assert product.team.webhook_secret not in activated
         assert "rotate first" in (await samvad("webhooks", "rotate-secret", "--activate")).mistake
+
+
+async def test_webhooks_about_objects_are_added_listed_and_removed(samvad: Shell) -> None:
+    team = (await samvad("team", "create", "Ada's Kitchen")).printed
+    some = (
+        "--event",
+        "process:update:post",
+        "--event",
+        "task:create:post",
+        "--procedure",
+        "lead",
+        "--role",
+        "Agent",
+    )
+
+    first = (await samvad("webhooks", "add-object", "https://hooks.example.com/a")).printed
+    second = (await samvad("webhooks", "add-object", "https://hooks.example.com/b", *some)).printed
+    listed = (await samvad("webhooks", "objects", "--team", team)).printed
+
+    assert UUID.fullmatch(first)
+    assert re.search(rf"{first} .* all .* all .* ADMIN", listed)
+    assert re.search(rf"{second} .* lead .* USER", listed)
+    assert (await samvad("webhooks", "endpoints")).printed.count("OBJECT") == 2
+    assert "private network" in (await samvad("webhooks", "add-object", "http://127.0.0.1/")).mistake
+    assert (
+        "No event is named"
+        in (await samvad("webhooks", "add-object", "https://x.example", "--event", "x")).mistake
+    )
+    assert (await samvad("webhooks", "remove-object", first)).printed == ""
+    assert first not in (await samvad("webhooks", "objects")).printed
+    assert "not found" in (await samvad("webhooks", "remove-object", first)).mistake

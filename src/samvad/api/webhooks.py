@@ -7,6 +7,7 @@ from typing import Any
 from samvad.api import wire
 from samvad.api.call import Call, Fields, numbers_of, page_of, whole
 from samvad.asgi.replies import Reply, data
+from samvad.domain.webhooks import objects
 from samvad.domain.webhooks import operations as webhooks
 from samvad.domain.webhooks.model import STATES, Which
 from samvad.domain.webhooks.operations import HOUR_MS, LONGEST_OVERLAP_MS, OVERLAP_MS
@@ -70,6 +71,28 @@ async def test_webhook_endpoint(call: Call) -> Reply:
     return data(wire.delivery_with_attempts(row, attempts))
 
 
+async def add_object_webhook(call: Call) -> Reply:
+    body = await call.json()
+    fields = Fields(body)
+    url = fields.text("url")
+    who = Fields(fields.optional_object("actsAs") or {})
+    events, procedures = (_names(body, fields, name) for name in ("events", "procedures"))
+    fields.done()
+    role, user = who.optional_text("role"), who.optional_text("user")
+    who.done()
+    shown = await objects.add(call.ctx, url=url, events=events, procedures=procedures, role=role, user=user)
+    return data(wire.object_webhook(*shown))
+
+
+async def list_object_webhooks(call: Call) -> Reply:
+    return data([wire.object_webhook(*it) for it in await objects.list_all(call.ctx)])
+
+
+async def remove_object_webhook(call: Call) -> Reply:
+    await objects.remove(call.ctx, call.path["endpointId"])
+    return data({"success": True})
+
+
 async def show_webhook_secret(call: Call) -> Reply:
     return data(wire.webhook_secret(await webhooks.webhook_secrets(call.ctx)))
 
@@ -84,6 +107,14 @@ async def rotate_webhook_secret(call: Call) -> Reply:
 
 async def activate_webhook_secret(call: Call) -> Reply:
     return data(wire.webhook_secret(await webhooks.activate_secret(call.ctx)))
+
+
+def _names(body: Mapping[str, Any], fields: Fields, name: str) -> list[str] | None:
+    value = body.get(name)
+    if value is not None and not (isinstance(value, list) and all(isinstance(it, str) for it in value)):
+        fields.problem(f"{name} must be a list of names; got {value!r:.60}.")
+        return None
+    return value
 
 
 def _which(given: Mapping[str, Any]) -> Which:

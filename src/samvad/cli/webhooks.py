@@ -158,6 +158,60 @@ def try_out(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
         raise typer.Exit(1)
 
 
+@commands.command("add-object")
+def add_object(
+    url: str,
+    event: Annotated[
+        list[str] | None, typer.Option(help="Like process:update:post; may be repeated. Left out: all.")
+    ] = None,
+    procedure: Annotated[
+        list[str] | None, typer.Option(help="Only of this one, by its short id; may be repeated.")
+    ] = None,
+    role: Annotated[str | None, typer.Option(help="Tell what this role may see. Left out: all.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Tell what this user may see; an address or an id.")
+    ] = None,
+    data: DataDir = None,
+    team: Team = None,
+) -> None:
+    """Tell an address of every change of processes, records and tasks; prints the endpoint's id."""
+    from samvad.domain.webhooks import objects
+
+    row, *_ = as_team(
+        lambda ctx: objects.add(
+            ctx, url=url, events=event or None, procedures=procedure or None, role=role, user=user
+        ),
+        data,
+        team,
+    )
+    typer.echo(row.id)
+
+
+@commands.command("objects")
+def list_objects(data: DataDir = None, team: Team = None) -> None:
+    """Who is told of changes of processes, records and tasks, and of which."""
+    from samvad.api import wire
+    from samvad.domain.webhooks import objects
+    from samvad.domain.webhooks.model import OBJECT_EVENTS
+
+    table = columns("id", "state", "events", "procedures", "sees as", "url")
+    for found in as_team(objects.list_all, data, team):
+        it = wire.object_webhook(*found)
+        events = "all" if len(it["events"]) == len(OBJECT_EVENTS) else ", ".join(it["events"])
+        procedures = "all" if it["procedures"] is None else ", ".join(it["procedures"])
+        cells = (it["state"], events, procedures, it["actsAs"]["roleType"], it["url"])
+        table.add_row(it["id"], *(escape(str(cell)) for cell in cells))
+    show(table)
+
+
+@commands.command("remove-object")
+def remove_object(endpoint_id: str, data: DataDir = None, team: Team = None) -> None:
+    """Tell an address of changes of objects nothing more; its log stays."""
+    from samvad.domain.webhooks import objects
+
+    as_team(lambda ctx: objects.remove(ctx, endpoint_id), data, team)
+
+
 @commands.command("rotate-secret")
 def rotate_secret(
     overlap_hours: Annotated[int, typer.Option(min=0, max=LONGEST_OVERLAP_H)] = 24,

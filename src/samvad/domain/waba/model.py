@@ -1,16 +1,13 @@
 """Plugins, accounts and numbers as values. No I/O."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-from samvad.domain.webhooks.model import ECHO_FIELD, TEMPLATE_FIELD
+from samvad.domain.webhooks.model import ECHO_FIELD, LONGEST_URL, TEMPLATE_FIELD, is_address
 from samvad.jobs.queue import Job
 from samvad.kit.errors import BadRequest, Forbidden
 
 EVENTS = ("message", "status", "message_echo", "smb_message_echo", "deliveryStatus")
-LONGEST_URL = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +149,6 @@ def changed_config(config: dict[str, Any], wanted: dict[str, Any]) -> dict[str, 
     return config | {name: value or None if name in URLS else value for name, value in known.items()}
 
 
-_url = re.compile(r"https?://\S+")
-
 URL_OF = {"meta": "passThroughWebhookUrl", "chakra": "chakraWebhookUrl"}
 URLS = tuple(URL_OF.values())
 _SWITCHES = (
@@ -168,7 +163,7 @@ _FIELDS = (*URLS, *_SWITCHES, "whichChakraWebhookEventsToSend", ENABLED)
 
 def _problem(name: str, value: Any) -> str | None:
     if name in URLS and value not in (None, ""):
-        if not isinstance(value, str) or not _is_address(value):
+        if not isinstance(value, str) or not is_address(value):
             return f"{name} must be an http(s) URL, or null to clear it; got {value!r:.80}."
         if len(value) > LONGEST_URL:
             return f"{name} is longer than {LONGEST_URL} characters."
@@ -186,13 +181,6 @@ def _problem(name: str, value: Any) -> str | None:
         if unknown:
             return f"{name}: no event is named {unknown[0]!r:.40}; there are {', '.join(EVENTS)}."
     return None
-
-
-def _is_address(url: str) -> bool:
-    try:
-        return bool(_url.fullmatch(url) and urlsplit(url).hostname)
-    except ValueError:  # brackets that hold no address
-        return False
 
 
 def templates_job(team_id: str, waba_id: str, *, at: int) -> Job:

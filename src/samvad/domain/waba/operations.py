@@ -19,9 +19,9 @@ from samvad.domain.waba.model import (
     templates_job,
 )
 from samvad.domain.webhooks import queries as endpoints
-from samvad.domain.webhooks.model import names_private_host
+from samvad.domain.webhooks.model import refuse_private
 from samvad.jobs.queue import enqueue_once
-from samvad.kit.errors import BadRequest, Conflict, NotFound
+from samvad.kit.errors import Conflict, NotFound
 from samvad.kit.ids import new_id
 from samvad.storage import Tx
 
@@ -193,12 +193,9 @@ async def update_config(ctx: Context, plugin_id: str, wanted: dict[str, Any]) ->
 def configure(tx: Tx, ctx: Context, plugin_id: str, wanted: dict[str, Any]) -> None:
     """The unit behind every way to change a plugin's configuration."""
     if not ctx.resources.allow_private_webhooks:
-        private = [it for it in URLS if isinstance(url := wanted.get(it), str) and names_private_host(url)]
-        if private:
-            raise BadRequest(
-                f"{private[0]} leads into a private network ({wanted[private[0]]:.80}); webhooks go to public "
-                "addresses. To deliver inside your own network, start Samvad with SAMVAD_ALLOW_PRIVATE_WEBHOOKS=1."
-            )
+        for name in URLS:
+            if isinstance(url := wanted.get(name), str):
+                refuse_private(name, url)
     if queries.find_plugin(tx, plugin_id) is None:
         raise NotFound("Plugin not found")
     before, now = queries.stored_config(tx, plugin_id), ctx.now()

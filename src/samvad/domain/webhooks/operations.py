@@ -30,6 +30,8 @@ HOUR_MS = 60 * 60 * 1000
 OVERLAP_MS = 24 * HOUR_MS  # how long two secrets sign when nobody says otherwise
 LONGEST_OVERLAP_MS = 30 * OVERLAP_MS
 FORGET_CHUNK = 1_000
+READING = "Reading the log of webhooks"
+"""It shows what was told of everything in the team: rules of access do not reach into it."""
 
 Told = tuple[Any, list[Any]]
 """A delivery and its attempts."""
@@ -39,6 +41,7 @@ async def list_deliveries(
     ctx: Context, which: Which, *, limit: int, skip: int
 ) -> tuple[list[Any], dict[str, list[Any]], bool]:
     """A page of deliveries, newest first; their attempts by delivery; and whether there is more."""
+    ctx.must_manage(READING)
     _check(which)
 
     def unit(tx: Tx) -> tuple[list[Any], dict[str, list[Any]]]:
@@ -50,6 +53,8 @@ async def list_deliveries(
 
 
 async def get_delivery(ctx: Context, delivery_id: str) -> Told:
+    ctx.must_manage(READING)
+
     def unit(tx: Tx) -> Told:
         row = queries.find(tx, delivery_id)
         return row, _attempts(tx, [delivery_id]).get(delivery_id, [])
@@ -62,6 +67,7 @@ async def get_delivery(ctx: Context, delivery_id: str) -> Told:
 
 async def get_body(ctx: Context, delivery_id: str) -> bytes:
     """The exact bytes that are delivered, and signed."""
+    ctx.must_manage(READING)
 
     def unit(tx: Tx) -> bytes | None:
         row = queries.find(tx, delivery_id)
@@ -77,6 +83,7 @@ async def get_body(ctx: Context, delivery_id: str) -> bytes:
 
 async def replay(ctx: Context, delivery_id: str) -> Told:
     """Have the same bytes delivered once more, whatever became of them before."""
+    ctx.must_manage("Replaying a webhook")
 
     def unit(tx: Tx) -> None:
         before = queries.find(tx, delivery_id)
@@ -213,6 +220,10 @@ def _endpoint(tx: Tx, endpoint_id: str) -> Any:
 
 
 def _test_body(endpoint: Any, *, at: int) -> bytes:
+    if endpoint.format == "object":
+        return msgspec.json.encode(
+            {"event": TEST_EVENT, "_data": {"test": True}, "_prev": {}, "timestamp": at}
+        )
     payload = {"test": True, "pluginId": endpoint.plugin_id, "timestamp": at}
     if endpoint.format == "chakra":
         return msgspec.json.encode({"event": TEST_EVENT, "payload": payload})

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from samvad.domain.webhooks.model import About
+from samvad.domain.webhooks.model import About, ActsAs
 from samvad.domain.webhooks.queries import delivery_row
 from samvad.domain.webhooks.tables import deliveries, endpoints, webhook_events
 from samvad.kit.ids import new_id
@@ -19,13 +19,25 @@ class Listener(NamedTuple):
     endpoint_id: str
     team_id: str
     format: str
+    acts_as: ActsAs | None = None  # whose sight it has, of an endpoint that hears of objects
+
+
+class ObjectListener(NamedTuple):
+    """An endpoint that wants changes of objects, and which."""
+
+    listener: Listener
+    events: frozenset[str]
+    procedures: frozenset[str] | None
+
+    def wants(self, event: str, procedure: str | None) -> bool:
+        return event in self.events and (self.procedures is None or procedure in self.procedures)
 
 
 class Telling(NamedTuple):
     """An event on its way to one endpoint."""
 
     listener: Listener
-    plugin_id: str
+    plugin_id: str | None
     about: About
     message_id: str | None
     body: dict[str, Any]
@@ -36,7 +48,7 @@ Listeners = dict[tuple[str, str], Listener]
 
 LISTENERS = every_team.select(
     endpoints.c.id, endpoints.c.team_id, endpoints.c.plugin_id, endpoints.c.format, endpoints.c.events
-).where(among(endpoints.c.team_id, "teams"), endpoints.c.is_active)
+).where(among(endpoints.c.team_id, "teams"), endpoints.c.is_active, endpoints.c.plugin_id.is_not(None))
 
 KEEP = every_team.insert(webhook_events)
 DELIVER = every_team.insert(deliveries)
@@ -49,6 +61,23 @@ def listeners(tx: Tx, team_ids: Collection[str]) -> Listeners:
         for row in tx.all(LISTENERS, {"teams": team_ids})
         for event in row.events
     }
+
+
+def object_listeners(tx: Tx) -> list[ObjectListener]:
+    """Who of this team wants changes of its objects, oldest first."""
+    columns = (endpoints.c.id, endpoints.c.team_id, endpoints.c.format)
+    which = (endpoints.c.events, endpoints.c.procedures, endpoints.c.acts_as)
+    query = tx.select(endpoints, *columns, *which).where(
+        endpoints.c.format == "object", endpoints.c.is_active
+    )
+    return [
+        ObjectListener(
+            Listener(row.id, row.team_id, row.format, ActsAs(**row.acts_as)),
+            frozenset(row.events),
+            None if row.procedures is None else frozenset(row.procedures),
+        )
+        for row in tx.all(query.order_by(endpoints.c.id))
+    ]
 
 
 def tell(tx: Tx, told: Sequence[Telling], *, at: int) -> None:

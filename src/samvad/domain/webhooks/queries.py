@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, literal_column
+from sqlalchemy import Row, bindparam, func, literal_column, or_
 
-from samvad.domain.webhooks.model import ID_HEADER, About, Attempt, Which
+from samvad.domain.webhooks.model import ID_HEADER, About, ActsAs, Attempt, Which
 from samvad.domain.webhooks.tables import attempts, deliveries, endpoints, webhook_events
 from samvad.kit.ids import new_id, oldest_id
 from samvad.storage import Tx, every_team
@@ -22,6 +22,9 @@ ADD = every_team.upsert(deliveries).on_conflict_do_nothing(index_elements=["endp
 
 NOT_DELIVERED = deliveries.c.state != literal_column("'DELIVERED'")
 """In the words of the index of what was not, for a database uses it only where it sees them."""
+
+NOT_REMOVED = or_(endpoints.c.is_active, endpoints.c.format != "object")
+"""A plugin's endpoint that is off may be set again; one of objects that was removed is kept for its log alone."""
 
 SKEW_MS = 60 * 60 * 1000
 """How far a delivery's id may be from its moment: the bounds of ids only say where in the key to look."""
@@ -48,12 +51,7 @@ def set_endpoint(
         return
     change = tx.update(endpoints).where(endpoints.c.id == endpoint.id)
     if url is None:
-        if endpoint.is_active:
-            tx.execute(change.values(is_active=False, updated_at=at))
-        pending = tx.update(deliveries).where(
-            deliveries.c.endpoint_id == endpoint.id, deliveries.c.state == "PENDING"
-        )
-        tx.execute(pending.values(state="CANCELLED", updated_at=at))
+        turn_off(tx, endpoint.id, at=at)
         return
     if not endpoint.is_active:
         tx.execute(change.values(hears_from_at=at))
@@ -62,6 +60,44 @@ def set_endpoint(
         **dict.fromkeys(("failing_since_at", "rests_until_at", "paused_at", "paused_why")),
     }
     tx.execute(change.values(is_active=True, url=url, events=sorted(events), updated_at=at, **fresh))
+
+
+def turn_off(tx: Tx, endpoint_id: str, *, at: int) -> None:
+    """It hears of nothing any more, and what waits for it is cancelled."""
+    active = tx.update(endpoints).where(endpoints.c.id == endpoint_id, endpoints.c.is_active)
+    tx.execute(active.values(is_active=False, updated_at=at))
+    pending = tx.update(deliveries).where(
+        deliveries.c.endpoint_id == endpoint_id, deliveries.c.state == "PENDING"
+    )
+    tx.execute(pending.values(state="CANCELLED", updated_at=at))
+
+
+def add_object_endpoint(
+    tx: Tx,
+    *,
+    url: str,
+    events: Collection[str],
+    procedures: Collection[str] | None,
+    acts_as: ActsAs,
+    at: int,
+) -> str:
+    """A new endpoint that hears of this team's objects; returns its id."""
+    row = {
+        "id": new_id(),
+        "plugin_id": None,
+        "format": "object",
+        "url": url,
+        "events": list(events),
+        "procedures": None if procedures is None else list(procedures),
+        "acts_as": acts_as._asdict(),
+        "is_active": True,
+        "hears_from_at": at,
+        "failures": 0,
+        "created_at": at,
+        "updated_at": at,
+    }
+    tx.execute(tx.insert(endpoints), row)
+    return str(row["id"])
 
 
 def set_events(tx: Tx, *, plugin_id: str, format: str, events: Collection[str], at: int) -> None:
@@ -164,12 +200,13 @@ def again_oldest_first(tx: Tx, which: Which, *, after: str, limit: int, at: int)
     return found
 
 
-def endpoints_oldest_first(tx: Tx) -> Sequence[Row[Any]]:
-    return tx.all(tx.select(endpoints).order_by(endpoints.c.created_at, endpoints.c.id))
+def endpoints_oldest_first(tx: Tx, *, format: str | None = None) -> Sequence[Row[Any]]:
+    query = tx.select(endpoints).where(NOT_REMOVED).order_by(endpoints.c.created_at, endpoints.c.id)
+    return tx.all(query if format is None else query.where(endpoints.c.format == format))
 
 
 def find_endpoint(tx: Tx, endpoint_id: str) -> Row[Any] | None:
-    return tx.first(tx.select(endpoints).where(endpoints.c.id == endpoint_id))
+    return tx.first(tx.select(endpoints).where(endpoints.c.id == endpoint_id, NOT_REMOVED))
 
 
 def set_endpoint_fields(tx: Tx, endpoint_id: str, **changes: Any) -> None:
