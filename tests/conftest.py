@@ -14,6 +14,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from samvad.domain.procedures.examples import example
+from samvad.domain.procedures.files import read_document
+from samvad.domain.processes import applying
 from samvad.storage import open_database
 from samvad.storage.schema import migrate
 from tests.harness import Product, Receiver, copy_file, running
@@ -136,6 +139,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def _migrate(url: str) -> None:
     db = open_database(url)
     await migrate(db)
+    for it in read_document(example("lead")).procedures:  # which every team has: here they are made once
+        await applying.index(db, it)
     await db.close()
 
 

@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 from samvad.app import App
 from samvad.domain.accounts import operations as accounts
 from samvad.domain.inbound import queries as inbound
-from samvad.domain.processes import operations as processes
+from samvad.domain.processes import applying
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from samvad.kit.clock import system_clock
@@ -192,7 +192,7 @@ async def make_team(app: App, business: Business, *, name: str) -> Team:
     """A team as an operator makes one, with a number connected through Meta's own handshake."""
     res, number = app.res, business.phone_numbers[0]
     team_id = await accounts.create_team(res, name=name)
-    await processes.create_lead_procedure(res, team_id)
+    await applying.create_lead_procedure(res, team_id)
     email = f"owner@{team_id}.example"
     await accounts.create_user(
         res, team_id, email=email, name="Owner", role="Admin", password="correct horse"

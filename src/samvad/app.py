@@ -13,7 +13,7 @@ from samvad.domain.context import Bells, Resources
 from samvad.domain.inbound import queries as inbound
 from samvad.domain.media import fetching
 from samvad.domain.messages import sends, statuses
-from samvad.domain.processes import operations as processes
+from samvad.domain.processes import applying, bulk, jobs_queries, leads
 from samvad.domain.templates import jobs as templates
 from samvad.domain.waba import jobs as waba_jobs
 from samvad.domain.waba import refresh as waba_refresh
@@ -47,7 +47,7 @@ DRAIN_S = 6.0
 
 MEDIA_AT_ONCE = 4  # downloads from Meta: a few large ones must leave room for the rest of the day
 
-SLOW = (fetching.FETCH,)
+SLOW = (fetching.FETCH, bulk.RUN)
 
 log = structlog.get_logger(__name__)
 
@@ -84,10 +84,18 @@ class App:
         self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs, but=SLOW)
         self.media_workers = [
             Worker(
-                self.db, self._slow_handlers(), clock=clock, bell=self.res.bells.media, at_once=1, only=SLOW
+                self.db,
+                self._slow_handlers(),
+                clock=clock,
+                bell=self.res.bells.media,
+                at_once=1,
+                only=(fetching.FETCH,),
             )
             for _ in range(MEDIA_AT_ONCE)
         ]
+        self.bulk_worker = Worker(
+            self.db, self._bulk_handlers(), clock=clock, bell=self.res.bells.bulk, at_once=2, only=(bulk.RUN,)
+        )
         self._ingress = ingress.Ingress(self.res, self.directory)
         self._api = Api(services(self.res, self.directory, rate_limit=settings.rate_limit))
         self._docs = docs.Docs()
@@ -119,11 +127,13 @@ class App:
                 ("fold", self.folder.run()),
                 ("deliveries", self.dispatcher.run()),
                 ("jobs", self.worker.run()),
+                ("bulk", self.bulk_worker.run()),
                 ("tokens", self.tokens.run()),
                 *(("media", it.run()) for it in self.media_workers),
                 *((it.name, it.run()) for it in self._recurring()),
             )
         ]
+        self._loops.append(asyncio.create_task(applying.index_all(self.db), name="indexes"))
         for task in self._loops:
             task.add_done_callback(_notice)
         await self.name_unanswered()
@@ -134,7 +144,7 @@ class App:
             await lane.close()
         for part in (self.folder, self.dispatcher):
             part.close()
-        for worker in (self.worker, *self.media_workers):
+        for worker in (self.worker, self.bulk_worker, *self.media_workers):
             worker.close()
         draining = [task for task in self._loops if task.get_name() in ("fold", "deliveries", "jobs")]
         for task in self._loops:
@@ -164,7 +174,7 @@ class App:
 
     def _handlers(self) -> dict[str, Handler]:
         async def open_leads(job: Job) -> None:
-            await processes.open_leads(self.res, job)
+            await leads.open_leads(self.res, job)
 
         async def sync_templates(job: Job) -> None:
             await templates.sync(self.res, job)
@@ -176,7 +186,10 @@ class App:
             await waba_refresh.refresh_promised(self.res, job)
 
         async def follow_merge(job: Job) -> None:
-            await processes.follow_merge(self.res, job)
+            await leads.follow_merge(self.res, job)
+
+        async def conform(job: Job) -> None:
+            await applying.conform_promised(self.res, job)
 
         async def fold_past(job: Job) -> None:
             await past.fold_past(self.res, job)
@@ -185,6 +198,7 @@ class App:
             "processes.open_leads": open_leads,
             "processes.follow_merge": follow_merge,
             "ingress.fold_past": fold_past,
+            applying.CONFORM: conform,
             "templates.sync": sync_templates,
             "waba.unsubscribe": unsubscribe,
             "waba.refresh": refresh_waba,
@@ -197,6 +211,14 @@ class App:
             await fetching.fetch(self.res, job)
 
         return {fetching.FETCH: fetch_media}
+
+    def _bulk_handlers(self) -> dict[str, Handler]:
+        """Thousands of rows, a chunk with each commit: broken off between two, it goes on after the next start."""
+
+        async def run_bulk(job: Job) -> None:
+            await bulk.run(self.res, job)
+
+        return {bulk.RUN: run_bulk}
 
     def _recurring(self) -> list[Recurring]:
         """Everything that happens by the clock, on one page."""
@@ -223,6 +245,11 @@ class App:
                 [Recurring("numbers.poll", min(60.0, number_poll_s), numbers.run)]
                 if number_poll_s > 0
                 else []
+            ),
+            Recurring(
+                "bulk.forget_orphans",
+                3600.0,
+                lambda: write(jobs_queries.forget_orphans, before=clock() - bulk.KEEP_ORPHANS_MS),
             ),
             Recurring("webhooks.forget_old", 3600.0, self.forget_webhooks),
         ]

@@ -41,7 +41,11 @@ async def change(product: Product, chat_id: str, how: str) -> dict[str, Any]:
 
 async def test_a_chat_shows_with_whom_it_is_what_was_said_last_and_until_when_one_may_write(product: Product):
     await product.customer_writes("where is my order?")
-    (inbound,) = await until(product.listed)
+
+    async def with_lead() -> Any:  # which a job opens
+        return [it for it in await product.listed() if it["process"]]
+
+    (inbound,) = await until(with_lead)
     assert (await product.send_text("on its way")).status_code == 200
 
     (chat,) = await chats(product, limit=1)
@@ -146,7 +150,13 @@ async def test_after_closing_the_next_message_begins_another_chat_and_history_sp
 
 
 async def test_a_team_may_have_its_closed_chats_opened_again(product: Product):
-    assert (await product.api.get(SETTINGS)).json()["_data"] == {"closedChats": "NEW"}
+    assert (await product.api.get(SETTINGS)).json()["_data"] == {
+        "closedChats": "NEW",
+        "opensLeads": True,
+        "ignoresUnknownAttributes": False,
+        "country": None,
+        "timeZone": "UTC",
+    }
     await product.api.post(SETTINGS, json={"closedChats": "REOPEN"})
     await product.customer_writes("first")
     (first,) = await until(product.listed)

@@ -20,10 +20,13 @@ from tests.api.asking import (
     sentence,
     writing_to,
 )
+from tests.api.pictures import gif
 from tests.contract import police
 from tests.harness import BUSINESS, OTHER_BUSINESS, PERSON, Product, Receiver, until
 
 TEMPLATES = "/v1/samvad/template"
+LEADS = "/v1/ext/procedure/lead/process"
+PHOTO, OBJECT_WEBHOOKS = "/v1/ext/photo", "/v1/samvad/object-webhook"
 HI = {"messaging_product": "whatsapp", "to": PERSON, "type": "text", "text": {"body": "hi"}}
 
 
@@ -38,7 +41,16 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
     upload = await product.api.post(
         product.plugin("upload-public-media"), files={"file": ("a.txt", b"Ada's")}
     )
+    (owner,) = await _data(product.api, "/v1/ext/users")
     (delivery, *_) = await until(lambda: _data(product.api, DELIVERIES))
+    dot = {"photo": ("a.gif", gif())}
+    photo = (await product.api.post(PHOTO, files=dot)).json()["_data"]["id"]
+    added = await product.api.post(OBJECT_WEBHOOKS, json={"url": receiver.url})
+    told_of_objects = added.json()["_data"]["id"]
+    lead = (await product.api.post(LEADS, json={"data": {"lead_id": "ADA-1", "name": "x"}})).json()["_data"][
+        "id"
+    ]
+    job = (await product.api.patch(LEADS, json={"processes": []})).json()["_data"]["id"]
     theirs_at_meta = (await until(lambda: _data(product.api, TEMPLATES)))[0]["id"]
     template = {"whatsappPhoneNumberId": ada.phone_number_id, "templateName": "hello_world"}
     theirs = {"whatsappPhoneNumberId": babbage.phone_number_id, "templateName": "hello_world"}
@@ -69,6 +81,24 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         ("POST", f"/v1/ext/chat/{chat}/message", {"json": {}}),
         ("GET", f"/v1/samvad/chat/{chat}", {}),
         *(("POST", f"/v1/samvad/chat/{chat}/{how}", {}) for how in ("close", "open", "read")),
+        ("GET", f"{LEADS}/{lead}", {}),
+        ("PUT", f"{LEADS}/{lead}", {"json": {"status": "COMPLETED"}}),
+        ("DELETE", f"{LEADS}/{lead}", {}),
+        ("PUT", f"{LEADS}/lead_id/ADA-1", {"json": {"status": "COMPLETED"}}),
+        ("DELETE", f"{LEADS}/lead_id/ADA-1", {}),
+        ("POST", "/v1/ext/p/lead/ADA-1/task/call", {"json": {}}),
+        ("POST", their("process/lead/ADA-1/send-template-message"), {"json": theirs}),
+        ("POST", their(f"process/{lead}/send-template-message"), {"json": theirs}),
+        ("GET", f"/v1/ext/background-job/{job}", {}),
+        ("GET", f"/v1/ext/background-job/{job}/entries", {}),
+        ("GET", f"{PHOTO}/{photo}", {}),
+        ("GET", f"{PHOTO}/{photo}?meta=true", {}),
+        ("DELETE", f"{OBJECT_WEBHOOKS}/{told_of_objects}", {}),
+        *(("POST", f"{ENDPOINTS}/{told_of_objects}/{how}", {}) for how in ("pause", "resume", "test")),
+        ("POST", f"/v1/samvad/chat/{chat}/assign", {"json": {"assignedTo": None}}),
+        ("GET", f"/v1/ext/user/{owner['id']}", {}),
+        ("GET", f"/v2/ext/user/{owner['id']}", {}),
+        *((how, f"/v1/ext/user/{owner['id']}", {"json": {"bio": "x"}}) for how in ("PUT", "PATCH", "POST")),
         ("GET", f"/plugin/{ada.plugin_id}", {}),
         ("PUT", f"/plugin/{ada.plugin_id}", {"json": {"isActive": False}}),
         ("DELETE", f"/plugin/{ada.plugin_id}", {}),
@@ -84,6 +114,7 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         NUMBERS: [babbage.phone_number_id],
         ACCOUNTS: [babbage.waba_id],
         DELIVERIES: [],
+        OBJECT_WEBHOOKS: [],
         "/plugin": [babbage.plugin_id],
     }
     elsewhere = ("graph_", "show_media", "fetch_media", "list_media")  # test_graph.py, test_whatsapp_media.py
@@ -99,7 +130,16 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
         "connect_by_page",
     }
     asked = {"list_chat_messages_for_phone_number", "list_webhook_deliveries", "list_chats", "list_plugins"}
-    asked |= {"list_events", "list_templates"}
+    asked |= {"list_events", "list_templates", "list_object_webhooks", "add_object_webhook"}
+    asked |= {"upload_photo", "upload_photo_as"}
+    asked |= {
+        "create_process",
+        "list_processes",
+        "bulk_create_processes",
+        "bulk_update_processes",
+        "show_config",
+    }
+    asked |= {"list_events", "list_templates", "list_users", "list_users_v2"}
     asked |= {"show_settings", "change_settings"}  # a team's own, which name nothing
     asked |= {f"{what}_webhook_secret" for what in ("show", "rotate", "activate")}
     asked |= {"list_webhook_endpoints", "replay_webhook_deliveries"}
@@ -115,11 +155,22 @@ async def test_a_team_sees_nothing_of_another_through_any_operation(
             asked.add(found[0].id)
         for path, ids in lists.items():
             assert [it["id"] for it in await _data(client, path)] == ids
+        assert (await client.post(f"{LEADS}/list", json={})).json()["_data"] == []
+        assert ada.id not in str(await _data(client, "/v1/ext/config"))
         assert await product.listed(client=client) == []
+        taken = sentence(await client.post(f"{PHOTO}/{photo}", files=dot), 409)
+        assert ada.id not in taken
+        mine = (await client.post(PHOTO, files=dot)).json()["_data"]
+        assert mine["id"] != photo
+        assert mine["team"] == babbage.id
+        as_her = {"url": receiver.url, "actsAs": {"user": f"owner@{ada.id}.example"}}
+        assert "nobody" in sentence(await client.post(OBJECT_WEBHOOKS, json=as_her), 400)
         everything = {"state": "DELIVERED", "pluginId": ada.plugin_id}
         replayed = await client.post(f"{DELIVERIES}/replay", json=everything)
         assert replayed.json()["_data"] == {"count": 0}
         assert await _data(client, ENDPOINTS) == []
+        for users in ("/v1/ext/users", "/v2/ext/users"):
+            assert [it["username"] for it in await _data(client, users)] == [f"owner@{babbage.id}.example"]
         assert (await client.post("/v1/ext/chat", json={})).json()["_data"] == []
         assert {it["wabaId"] for it in await _data(client, TEMPLATES)} <= {babbage.waba_id}
         assert await _data(client, f"/v1/samvad/event?subject={delivery['id']}") == []

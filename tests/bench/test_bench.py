@@ -5,14 +5,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from samvad.bench import ingest, receivers, report, send
+from samvad.bench import ingest, processes, receivers, report, send
+from samvad.bench.asking import Answered
 from samvad.bench.load import percentiles, read_reply
 from samvad.bench.options import Options
+from samvad.bench.result import Machine
 from samvad.bench.rig import Place, Rig, rig
+from samvad.bench.updating import Bulk
 from samvad.domain.messages.tables import messages, parked_statuses
 from samvad.kit.errors import BadRequest
 from samvad.storage import Tx, every_team
@@ -146,6 +150,47 @@ async def test_a_healthy_receiver_hears_of_everything_alone_in_calm_and_while_ot
     written = json.loads(report.as_json(found))
     assert written["p99_ratio"] > 0
     assert written["holds"] is (written["p99_ratio"] <= 2)
+
+
+async def test_every_question_about_leads_is_answered_rightly_and_every_update_is_found(place: Place):
+    options = processes.Options(processes=4_000, small=1_000, bulk=600, repeat=8, turns=1, place=place)
+
+    found = await processes.run(options, quiet)
+
+    assert found.problems == ()
+    assert found.bulk.lost == 0
+    assert min(found.bulk.rows_per_s, found.bulk.floor_before_per_s, found.bulk.floor_after_per_s) > 0
+    assert len(found.questions) == 9
+    for it in found.questions:
+        assert min(it.small.over_http_ms, it.small.inside_ms, it.large.over_http_ms, it.large.inside_ms) > 0
+    written = json.loads(report.as_json(found))
+    assert written["holds"] is found.holds
+    assert written["questions"][0]["over_http_ratio"] > 0
+
+
+def test_a_slow_answer_or_a_slow_or_lost_update_does_not_hold():
+    quick = Answered(1.0, 1.0)
+    slow = replace(quick, inside_ms=3.1)
+    bulk = Bulk(10, 250, 1.0, 10.0, 20.0, 20.0, 20.0, 0.5, 0)
+
+    def found(answered: Answered, bulk: Bulk) -> processes.Scaled:
+        its = processes.Measured("list all", quick, answered, answered.over_http_ms, answered.inside_ms)
+        return processes.Scaled("sqlite", 1_000_000, 10_000, 200, Machine(), 1.0, (its,), bulk)
+
+    assert found(quick, bulk).holds
+    assert not found(slow, bulk).holds
+    assert not found(quick, replace(bulk, share_of_floor=0.33)).holds
+    assert not found(quick, replace(bulk, lost=1)).holds
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"small": 999}, {"small": 5_000, "processes": 5_000}, {"bulk": 10_001}, {"processes": 20_000}],
+    ids=str,
+)
+def test_a_run_among_leads_is_bounded(wrong):
+    with pytest.raises(BadRequest, match="--"):
+        processes.Options(**wrong)
 
 
 def test_the_command_writes_only_json_to_stdout_when_asked(tmp_path: Path):

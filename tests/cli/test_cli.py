@@ -131,6 +131,86 @@ async def test_a_password_is_kept_as_what_argon2_makes_of_it_at_full_cost(samvad
     assert PasswordHasher().verify(kept, GOOD)
 
 
+async def test_people_change_report_to_each_other_go_and_come_back(samvad: Shell) -> None:
+    (await samvad("team", "create", "Ada")).printed  # noqa: B018 — it asserts a good end
+    password = ["--password", GOOD]
+    for name in ("ada", "sam"):
+        email = f"{name}@kitchen.example"
+        names = ["--first-name", name.title(), "--last-name", "King", "--username", name]
+        assert UUID.fullmatch((await samvad("user", "create", email, *names, *password)).printed)
+    assert UUID.fullmatch((await samvad("role", "create", "Cook", "--type", "MANAGER")).printed)
+
+    for words in (
+        ["user", "change", "sam", "--role", "Cook", "--name", "Sam the [Cook]", "--phone", "+1 555 000 1111"],
+        ["user", "availability", "sam@kitchen.example", "ON_BREAK"],
+        ["user", "reports-to", "sam", "ada"],
+        ["user", "deactivate", "sam"],
+    ):
+        assert (await samvad(*words)).printed == "", words
+    listed = (await samvad("user", "list")).printed
+    sam = next(line for line in listed.splitlines() if "sam@" in line)
+    cells = ["sam", "sam@kitchen.example", "Sam the [Cook]", "Cook", "no", "ON_BREAK", "ada"]
+    assert [cell.strip() for cell in sam.split("│")[2:-1]] == cells
+    assert "Ada King" in listed
+    assert re.search(r"Cook\s+│ MANAGER", (await samvad("role", "list")).printed)
+
+    assert (await samvad("user", "activate", "sam")).printed == ""
+    assert (await samvad("user", "reports-to", "sam")).printed == ""
+    assert (await samvad("user", "delete", "sam")).printed == ""
+    assert "sam@" not in (await samvad("user", "list")).printed
+    assert "sam@" in (await samvad("user", "list", "--deleted")).printed
+    assert (await samvad("user", "restore", "sam")).printed == ""
+    for words, said in (
+        (["user", "restore", "sam"], "Nobody called sam was deleted"),
+        (["user", "reports-to", "sam", "sam"], "nobody reports to themselves"),
+        (["user", "availability", "sam", "ASLEEP"], "AVAILABLE, NOT_AVAILABLE, ON_BREAK"),
+        (["user", "change", "sam", "--username", "ada"], "name or address ada already"),
+        (["user", "change", "sam", "--first-name", ""], "must not be empty"),
+        (["user", "create", "ada", *password], "is not an e-mail address"),
+        (["user", "create", "b@c.example", "--username", "sam@kitchen.example", *password], "already"),
+        (["role", "create", "Cook"], "There is a role named 'Cook' already."),
+        (["role", "create", "Chef", "--type", "BOSS"], "ADMIN, MANAGER, USER"),
+    ):
+        assert said in (await samvad(*words)).mistake, words
+
+
+async def test_pods_and_rules_of_access_are_made_listed_and_taken_away(samvad: Shell) -> None:
+    (await samvad("team", "create", "Ada")).printed  # noqa: B018 — it asserts a good end
+    await samvad("user", "create", "ada@kitchen.example", "--username", "ada", "--password", GOOD)
+
+    pod = (await samvad("pod", "create", "Sales")).printed
+    for words in (["pod", "add", "Sales", "ada"], ["pod", "add", pod, "ada"], ["pod", "rename", pod, "Help"]):
+        assert (await samvad(*words)).printed == "", words
+    assert re.search(rf"{pod} │ Help\s+│ ada", (await samvad("pod", "list")).printed)
+    assert (await samvad("pod", "remove", "Help", "ada")).printed == ""
+    rule = (await samvad("access", "set", "procedure", "lead", "none")).printed
+    finer = ["--part", "chat", "--scope", "user", "--whose", "ada"]
+    other = (await samvad("access", "set", "procedure", "lead", "assigned-to", *finer)).printed
+    assert (await samvad("access", "set", "procedure", "lead", "view-only")).printed == rule
+    listed = (await samvad("access", "list")).printed
+    for line in (
+        rf"{rule} │ procedure\s+│ lead\s+│\s+│ team\s+│\s+│ view-only",
+        rf"{other} │ procedure\s+│ lead\s+│ chat\s+│ user\s+│ {UUID.pattern}\s+│ assigned-to",
+    ):
+        assert re.search(line, listed), line
+    assert (await samvad("access", "remove", rule)).printed == ""
+    assert rule not in (await samvad("access", "list")).printed
+
+    for words, said in (
+        (["pod", "create", "Help"], "There is a pod named 'Help' already."),
+        (["pod", "create", " "], "A pod needs a name"),
+        (["pod", "add", "Sales", "ada"], "No pod 'Sales'"),
+        (["pod", "remove", "Help", "ada"], "ada is no member of Help."),
+        (["access", "remove", rule], "No access rule"),
+        (["access", "set", "procedure", "lead", "some"], "own-and-reportees"),
+        (["access", "set", "procedure", "laed", "all"], "did you mean lead?"),
+        (["access", "set", "statetask", "call", "all"], "lead/call"),
+        (["access", "set", "folder", "lead", "all"], "procedure, statetask, entity"),
+        (["access", "set", "procedure", "lead", "all", "--scope", "role"], "needs a name"),
+    ):
+        assert said in (await samvad(*words)).mistake, words
+
+
 async def test_a_mistake_is_a_sentence_and_exit_code_1(samvad: Shell) -> None:
     short = ["--password", "1234567"]
     good = ["--password", GOOD]
@@ -151,9 +231,15 @@ async def test_a_mistake_is_a_sentence_and_exit_code_1(samvad: Shell) -> None:
             "there are Admin, Manager, Agent",
         ),
         (["user", "password", "ada@kitchen.example", *short], "at least 8 characters"),
-        (["user", "password", "bob@kitchen.example", *good], "No user with the address bob@kitchen.example"),
-        (["user", "deactivate", "bob@kitchen.example"], "No user with the address bob@kitchen.example"),
-        (["key", "create", "till", "--user", "bob@kitchen.example"], "No user with the address bob@"),
+        (
+            ["user", "password", "bob@kitchen.example", *good],
+            "No user with the name or address bob@kitchen.example",
+        ),
+        (
+            ["user", "deactivate", "bob@kitchen.example"],
+            "No user with the name or address bob@kitchen.example",
+        ),
+        (["key", "create", "till", "--user", "bob@kitchen.example"], "No user with the name or address bob@"),
         (["key", "create", "", "--user", "ada@kitchen.example"], "A key needs a name"),
         (["key", "create", "till", "--role", "Boss"], "No role named 'Boss'"),
         (["key", "revoke", "nothing"], "No key nothing in this team"),

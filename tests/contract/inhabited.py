@@ -11,6 +11,7 @@ from samvad.sandbox.templates import read_template
 from tests.harness import BUSINESS, OTHER_BUSINESS, Product, Receiver, until
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(1024)
+DOT = b"GIF89a" + bytes((1, 0, 1, 0, 0, 0, 0)) + b";"
 SPARE_PLUGINS = 4
 EVENTS = ["message", "status", "message_echo"]
 NUMBER, OTHERS_NUMBER = BUSINESS.phone_numbers[0].id, OTHER_BUSINESS.phone_numbers[0].id
@@ -99,6 +100,8 @@ async def inhabited(product: Product, receiver: Receiver) -> Inhabited:
     await done(product.send_text("Hi"))
     form = {"file": ("a.pdf", b"%PDF-1.7 a menu", "application/pdf")}
     public = (await done(api.post(product.plugin("upload-public-media"), files=form)))["publicMediaUrl"]
+    told_of_objects = await done(api.post("/v1/samvad/object-webhook", json={"url": receiver.url}))
+    photo = await done(api.post("/v1/ext/photo", files={"photo": ("a.gif", DOT)}))
     spare = [
         (await done(api.post("/plugin", json={"type": "whatsapp", "name": f"spare-{number}"})))["id"]
         for number in range(SPARE_PLUGINS)
@@ -109,12 +112,23 @@ async def inhabited(product: Product, receiver: Receiver) -> Inhabited:
     other = await waba.connect(product.app.res, team.id, wanted)
     invitation = {"pluginId": other.plugin_id}
     token = await done(api.post("/v1/ext/whatsapp-partner/create-connect-token", json=invitation))
+    owner = (await done(api.get("/v1/ext/users")))[0]
+    leads = "/v1/ext/procedure/lead/process"
+    spare_lead = await done(api.post(leads, json={"data": {"name": "Spare", "phone_number": "15550001119"}}))
+    await done(api.post(leads, json={"data": {"lead_id": "CRM-17"}}))
+    bulk = await done(api.patch(leads, json={"processes": []}))
     ids = {
         "01942000-0000-7000-8000-000000000001": team.id,
+        "01942000-0000-7000-8000-000000000005": owner["id"],
+        "owner@example.com": owner["username"],
         "01942000-0000-7000-8000-000000000002": received["chat"],
         "01942000-0000-7000-8000-000000000003": team.plugin_id,
         "01942000-0000-7000-8000-00000000000e": await _first(product, "/v1/samvad/webhook-endpoint"),
         "01942000-2710-7000-8000-00000000000c": await _first(product, "/v1/samvad/webhook-delivery"),
+        "01942000-0000-7000-8000-0000000000e1": told_of_objects["id"],
+        "01942000-2710-4000-8000-0000000000f0": photo["id"],
+        "01942000-0000-7000-8000-000000000011": spare_lead["id"],
+        "01942000-0000-7000-8000-000000000012": bulk["id"],
         "900800700600500": await _first(product, "/v1/samvad/template?name=table_ready"),
         "800700600500400": received["attachments"][0]["mediaId"],
         "wamid.HBgLMTU1NTAwMDExMTEVAgASGBQzQTAwMDAwMDAwMDAwMDAwMDAwMAA=": received["externalId"],

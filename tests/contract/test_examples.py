@@ -42,7 +42,7 @@ def _in_order() -> Iterator[tuple[police.Operation, dict[str, Any]]]:
     """The operations as the file has them: whoever wrote it put making before taking away."""
     known = {(it.method, it.template): it for it in police.contract().operations}
     for template, item in police.document()["paths"].items():
-        for method in ("get", "post", "put", "delete"):
+        for method in ("get", "post", "put", "patch", "delete"):
             if method in item:
                 both = {
                     **item[method],
@@ -95,8 +95,9 @@ def _request(
         case None:
             pass
         case "multipart/form-data":
-            sent["files"] = {"file": ("a", body["file"].encode())}
-            sent["data"] = {name: value for name, value in body.items() if name != "file"}
+            file = "photo" if "photo" in body else "file"
+            sent["files"] = {file: ("a", body[file].encode())}
+            sent["data"] = {name: value for name, value in body.items() if name != file}
         case "application/x-www-form-urlencoded":
             sent["data"] = body
         case _:

@@ -21,7 +21,7 @@ from samvad.domain.context import Context, Resources
 from samvad.domain.inbound import queries as inbound
 from samvad.domain.messages.operations import Sent
 from samvad.domain.messages.operations import send as send_message
-from samvad.domain.processes import operations as processes
+from samvad.domain.processes import applying
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from samvad.jobs.tables import jobs
@@ -177,7 +177,7 @@ async def quick(
 
 async def _side(app: App, business: Business) -> Side:
     team_id = await accounts.create_team(app.res, name=business.name)
-    await processes.create_lead_procedure(app.res, team_id)
+    await applying.create_lead_procedure(app.res, team_id)
     wanted = Connection(
         business.waba_id, business.phone_numbers[0].id, business.access_token, business.app_secret
     )

@@ -37,7 +37,7 @@ DELIVERY = ("event", "order_key", "peer", "wamid", "state")
 
 INTRODUCED = ("contact.created", "contact.imported", "contact.merged")
 WISHES = {"contact.marketing_stopped": "stop", "contact.marketing_resumed": "resume"}
-SET_UP = ("team.created", "number.connected", "account.connected")
+SET_UP = ("team.created", "procedure.created", "number.connected", "account.connected")
 FETCHING = "media.fetch"  # the others ask Meta anew, or come to what is seen in the leads
 
 
@@ -157,7 +157,7 @@ class View:
                 pass  # steps from what was known of them to what is; examples contradict each other in one second
             elif it.name.startswith("template."):  # from what was known to what is: of some steps, the last
                 wishes[f"{it.name} {it.subject_id}"] = repr((it.data or {}).get("is"))
-            elif it.name in ("process.created", "number.discovered", *SET_UP):
+            elif it.name in ("process.created", "process.updated", "number.discovered", *SET_UP):
                 pass  # see leads; where an example names one number under two accounts, the first one counts
             elif it.name == "message.imported" and it.subject_id in spoken:
                 pass  # the log says that history told of it before it was heard of as it happened, if it did

@@ -18,6 +18,9 @@ from standardwebhooks import WebhookVerificationError
 
 from samvad import settings
 from samvad.cli import app as commands
+from samvad.domain.procedures import definition, model
+from samvad.domain.procedures.files import PARTS, read_document
+from samvad.domain.processes import where
 from samvad.domain.webhooks.model import BACK_OFF_MS, SIGNATURE_HEADER, sign, signed_headers
 from samvad.web.docs import GUIDES, Docs
 from tests.harness import Product
@@ -87,7 +90,19 @@ async def test_what_is_no_page_is_a_404_and_nothing_else_of_the_disk_is_shown(
 
 
 def test_every_command_that_a_guide_or_the_readme_names_is_one() -> None:
-    from samvad.cli import accounts, bench, demo, doctor, operate, serve, webhooks  # noqa: F401
+    from samvad.cli import (  # noqa: F401
+        access,
+        accounts,
+        bench,
+        demo,
+        doctor,
+        moving,
+        operate,
+        plugins,
+        procedures,
+        serve,
+        webhooks,
+    )
 
     root = typer.main.get_command(commands)
     texts = [*GUIDES.glob("*.md"), GUIDES.parents[1] / "README.md"]
@@ -194,3 +209,34 @@ def test_the_businesses_of_the_sandbox_guide_are_ones_it_takes() -> None:
     assert given is not None
 
     assert Sandbox(*msgspec.json.decode(given[1], type=Config).businesses)
+
+
+def test_the_procedure_of_the_guide_is_one_and_uses_every_key_there_is() -> None:
+    page = (GUIDES / "platform.md").read_text()
+    document = read_document(page.split("```yaml\n")[1].split("```")[0])
+    entities = {it.short_id: definition.entity_with_ids(it, None, id="1") for it in document.entities}
+
+    problems = [it for one in entities.values() for it in definition.entity_problems(one)]
+    for one in document.procedures:
+        problems += definition.problems_of(definition.with_ids(one, None, id="1"), entities=entities)
+
+    assert problems == []
+    explained = set(re.findall(r"`(\w+)`", page.split("Every key there is:")[1].split("## Import")[0]))
+    shapes: list[type[model.Shape]] = [shape for _, shape in PARTS.values()]
+    keys = {key for shape in shapes for key in shape.__struct_encode_fields__}
+    assert keys - explained == set()
+
+
+def test_the_queries_of_the_guide_are_understood() -> None:
+    page = (GUIDES / "platform.md").read_text()
+    it = read_document(page.split("```yaml\n")[1].split("```")[0]).procedures[0]
+    fields_of_it = where.Fields(
+        attributes={one.short_id: one for one in it.attributes},
+        states={one.short_id: one.short_id for one in it.states},
+        users={"ada@example.com": "1"},
+    )
+    queries = re.findall(r"`({.*?})`", page.split("## The query language")[1].split("## Who")[0])
+
+    assert len(queries) > 10
+    for query in queries:
+        where.parse(json.loads(query), fields_of_it)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from samvad.api.limits import Limits
 from samvad.asgi.bodies import header, read_body
 from samvad.asgi.errors import error_reply
-from samvad.asgi.forms import read_form
+from samvad.asgi.forms import Part, read_form
 from samvad.asgi.replies import Reply
 from samvad.domain.accounts import operations as accounts
 from samvad.domain.accounts.model import Principal
@@ -71,7 +71,7 @@ class Call:
     def ctx(self) -> Context:
         assert self.principal is not None, "an endpoint without a key has no team"
         who = self.principal
-        return Context(who.team_id, who.user_id, who.key_id, who.role_type, self.res)
+        return Context(who.team_id, who.user_id, who.key_id, who.role_type, self.res, who.role_id)
 
     @property
     def method(self) -> str:
@@ -84,17 +84,24 @@ class Call:
 
     def query(self) -> dict[str, str]:
         given = parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        return {name: _storable(value) for name, value in given}
+        return {name: storable(value) for name, value in given}
 
     async def body(self, limit: int = LARGEST_JSON) -> bytes:
         return await read_body(self.scope, self.receive, limit)
 
-    async def json(self) -> dict[str, Any]:
-        """The body as an object. Raises BadRequest that says what is wrong with it, TooLarge.
+    async def json(self, limit: int = LARGEST_JSON) -> dict[str, Any]:
+        """The body as an object. Raises BadRequest that says what is wrong with it, TooLarge."""
+        value = await self.json_value(limit)
+        if not isinstance(value, dict):
+            raise BadRequest('The body must be a JSON object, like {"key": "value"}.')
+        return value
+
+    async def json_value(self, limit: int = LARGEST_JSON) -> Any:
+        """The body as whatever JSON it is. Raises BadRequest, TooLarge.
 
         JSON is read whatever it is called: `curl -d` calls everything a form, and means no harm by it.
         """
-        raw = await self.body()
+        raw = await self.body(limit)
         try:
             if raw.count(b"[") + raw.count(b"{") > DEEPEST_JSON and _depth(raw) > DEEPEST_JSON:
                 raise BadRequest(f"The JSON is nested deeper than {DEEPEST_JSON} levels.")
@@ -103,8 +110,6 @@ class Call:
             called = self.header(b"content-type") or ""
             hint = "" if "json" in called.lower() else " Send it with `Content-Type: application/json`."
             raise BadRequest(f"The body is not valid JSON: {error}.{hint}") from None
-        if not isinstance(value, dict):
-            raise BadRequest('The body must be a JSON object, like {"key": "value"}.')
         if b"\\u0000" in raw and _holds_nul(value):
             raise BadRequest(
                 "The body holds a NUL character (\\u0000), which no message can carry; leave it out."
@@ -113,12 +118,16 @@ class Call:
 
     async def upload(self) -> tuple[bytes, str | None, str | None]:
         """The form's `file`: its bytes, declared type and name (`filename` wins). Raises BadRequest, TooLarge."""
-        form = await read_form(self.scope, self.receive, LARGEST_UPLOAD)
+        form = await self.form(LARGEST_UPLOAD)
         file, name = form.get("file"), form.get("filename")
         if file is None:
             raise BadRequest("Send the file as the part `file` of a multipart/form-data body.")
         filename = (name.text if name is not None else "") or file.filename
-        return file.content, file.content_type, _storable(filename) if filename else None
+        return file.content, file.content_type, storable(filename) if filename else None
+
+    async def form(self, limit: int) -> Mapping[str, Part]:
+        """The parts of a multipart form by their names. Raises BadRequest, TooLarge."""
+        return await read_form(self.scope, self.receive, limit)
 
     def idempotency_key(self) -> str | None:
         return self.header(b"idempotency-key")
@@ -142,7 +151,7 @@ class Served:
     async def serve(self, scope: Scope, receive: Receive, send: Send, path: Mapping[str, str]) -> None:
         try:
             principal = await self._principal(scope)
-            named = {name: _storable(value) for name, value in path.items()}
+            named = {name: storable(value) for name, value in path.items()}
             reply = await self._endpoint(Call(self._services, scope, receive, named, principal))
         except Exception as error:
             reply = error_reply(error)
@@ -245,7 +254,7 @@ def page_of(body: Mapping[str, Any], fields: Fields) -> tuple[int, int]:
     return limit, min(skip, FARTHEST_SKIP)
 
 
-def _storable(word: str) -> str:
+def storable(word: str) -> str:
     """As it came, but without NUL: PostgreSQL has none in texts. It becomes U+FFFD, as bad UTF-8 does."""
     return word.replace("\x00", "\ufffd")
 

@@ -1,16 +1,29 @@
 """Chats: listing and searching them, what was said in one, closing and opening."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from samvad.api import wire
 from samvad.api.call import Call, Fields, page_of
 from samvad.asgi.replies import Reply, data
 from samvad.domain.accounts import operations as accounts
-from samvad.domain.accounts.model import CLOSED_CHATS, TeamSettings
+from samvad.domain.accounts.model import TeamSettings
 from samvad.domain.chats import operations as chats
 from samvad.domain.chats.listing import ORDERS
 from samvad.domain.chats.model import Chat, Wanted
 from samvad.domain.messages import inbox
 
 LONGEST_SEARCH = 100  # characters: no number and no name that is looked for is longer
+ASSIGNABLE: Sequence[str] = ("assignedTo", "belongsTo")
+
+SETTINGS = {
+    "closedChats": "closed_chats",
+    "opensLeads": "opens_leads",
+    "ignoresUnknownAttributes": "ignores_unknown",
+    "country": "country",
+    "timeZone": "time_zone",
+}
+"""What the API calls a team's settings."""
 
 
 async def list_chats(call: Call) -> Reply:
@@ -57,21 +70,45 @@ async def read_chat(call: Call) -> Reply:
     return await _shown(call, await chats.mark_read(call.ctx, call.path["chatId"]))
 
 
+async def assign_chat(call: Call) -> Reply:
+    """Give a chat to a user or to a pod, or to nobody: null is a wish, and not the same as not being there."""
+    body = await call.json()
+    fields = Fields(body)
+    named = [name for name in ASSIGNABLE if name in body]
+    wanted = {name: fields.optional_text(name) for name in named}
+    if not wanted:
+        fields.problem("Say to whom: assignedTo (a username or id), belongsTo (a pod), or null for nobody.")
+    fields.done()
+    return await _shown(call, await chats.assign(call.ctx, call.path["chatId"], wanted))
+
+
 async def show_settings(call: Call) -> Reply:
     return data(_settings(await accounts.get_settings(call.ctx)))
 
 
 async def change_settings(call: Call) -> Reply:
-    fields = Fields(await call.json())
-    fields.text("closedChats")
+    body = await call.json()
+    fields = Fields(body)
+    changes: dict[str, Any] = {}
+    for name, column in SETTINGS.items():
+        if name in body:
+            is_switch = column in ("opens_leads", "ignores_unknown")
+            changes[column] = fields.optional_switch(name) if is_switch else _word(fields, body, name)
+            if changes[column] is None and column != "country":
+                fields.problem(f"{name} cannot be null.")
+    if not changes:
+        fields.problem(f"Name at least one setting: {', '.join(SETTINGS)}.")
     fields.done()
-    closed_chats = fields.choice("closedChats", CLOSED_CHATS, "")
-    fields.done()
-    return data(_settings(await accounts.change_settings(call.ctx, closed_chats=closed_chats)))
+    return data(_settings(await accounts.change_settings(call.ctx, changes)))
 
 
-def _settings(it: TeamSettings) -> dict[str, str]:
-    return {"closedChats": it.closed_chats}
+def _word(fields: Fields, body: Mapping[str, Any], name: str) -> str | None:
+    """Null or a text; a text that is empty is a mistake here."""
+    return None if body[name] is None else fields.text(name)
+
+
+def _settings(it: TeamSettings) -> dict[str, Any]:
+    return {name: getattr(it, column) for name, column in SETTINGS.items()}
 
 
 async def _shown(call: Call, chat: Chat) -> Reply:

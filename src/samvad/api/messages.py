@@ -4,6 +4,8 @@ from samvad.api import wire
 from samvad.api.call import Call, Fields, page_of
 from samvad.asgi.replies import Reply, data, json_reply
 from samvad.domain.messages import operations as messages
+from samvad.domain.messages.model import Message
+from samvad.domain.processes import sending
 from samvad.domain.templates.values import TemplateValues
 from samvad.kit import phones
 from samvad.kit.errors import BadRequest
@@ -37,6 +39,19 @@ async def send(call: Call, phone_number_id: str, *, edge: str = "messages") -> R
 async def send_template_message(call: Call) -> Reply:
     """Send an approved template to one person."""
     to = phones.digits(call.path["phoneNumber"], name="The phone number in the path")
+    return data(wire.sent_message(await _send_template(call, to), call.res.public_url))
+
+
+async def send_template_message_for_process(call: Call) -> Reply:
+    """Send an approved template to the person a process is about."""
+    path = call.path
+    word = path.get("primaryKeyOrId") or path["processId"]
+    whom = await sending.addressee(call.ctx, word, procedure=path.get("procedureShortId"))
+    message = await _send_template(call, whom.phone)
+    return data(wire.sent_message(message, call.res.public_url) | {"process": whom.process_id})
+
+
+async def _send_template(call: Call, to: str) -> Message:
     body = await call.json()
     fields = Fields(body)
     sender_id = fields.text("whatsappPhoneNumberId")
@@ -47,7 +62,7 @@ async def send_template_message(call: Call) -> Reply:
     sender = await call.services.directory.sender(
         call.ctx.team_id, sender_id, plugin_id=call.path["pluginId"]
     )
-    message = await messages.send_template(
+    return await sending.send_template_to_phone(
         call.ctx,
         sender,
         to=to,
@@ -56,7 +71,6 @@ async def send_template_message(call: Call) -> Reply:
         values=values,
         idempotency_key=call.idempotency_key(),
     )
-    return data(wire.sent_message(message, call.res.public_url))
 
 
 async def list_chat_messages_for_phone_number(call: Call) -> Reply:

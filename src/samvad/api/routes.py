@@ -19,9 +19,12 @@ from samvad.api import (
     media,
     messages,
     numbers,
+    photos,
     plugins,
+    processes,
     samvad,
     templates,
+    users,
     webhooks,
 )
 from samvad.api.call import Call, Endpoint, Served, Services
@@ -32,6 +35,8 @@ from samvad.kit.errors import NotFound
 EXT = "/v1/ext"
 PLUGIN = f"{EXT}/plugin/whatsapp/{{pluginId}}"
 SEND = f"{PLUGIN}/api/{{whatsappApiVersion}}/{{whatsappPhoneNumberId}}/messages"
+PROCESS = f"{EXT}/procedure/{{procedureShortId}}/process"
+BY_KEY = f"{PROCESS}/{{primaryKeyShortId}}/{{primaryKeyValue}}"
 MEDIA = "/whatsapp/{whatsappApiVersion}/media"
 
 GRAPH_PREFIXES = (
@@ -64,12 +69,49 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
         messages.list_chat_messages_for_phone_number,
         "required",
     ),
+    (
+        "POST",
+        f"{PLUGIN}/process/{{procedureShortId}}/{{primaryKeyOrId}}/send-template-message",
+        messages.send_template_message_for_process,
+        "required",
+    ),
+    (
+        "POST",
+        f"{PLUGIN}/process/{{processId}}/send-template-message",
+        messages.send_template_message_for_process,
+        "required",
+    ),
+    # `list` and `bulk-create` are only posted to, and an id never is: they do not meet.
+    ("POST", f"{PROCESS}/list", processes.list_processes, "required"),
+    ("POST", f"{PROCESS}/bulk-create", processes.bulk_create, "required"),
+    ("POST", PROCESS, processes.create_process, "required"),
+    ("PATCH", PROCESS, processes.bulk_update, "required"),
+    ("GET", f"{PROCESS}/{{processId}}", processes.get_process, "required"),
+    ("PUT", f"{PROCESS}/{{processId}}", processes.update_process, "required"),
+    ("DELETE", f"{PROCESS}/{{processId}}", processes.delete_process, "required"),
+    ("PUT", BY_KEY, processes.update_process, "required"),
+    ("DELETE", BY_KEY, processes.delete_process, "required"),
+    (
+        "POST",
+        f"{EXT}/p/{{procedureShortId}}/{{processIdOrPrimaryKey}}/task/{{stateTaskShortId}}",
+        processes.create_task,
+        "required",
+    ),
+    ("GET", f"{EXT}/background-job/{{backgroundJobId}}", processes.show_background_job, "required"),
+    (
+        "GET",
+        f"{EXT}/background-job/{{backgroundJobId}}/entries",
+        processes.list_background_job_entries,
+        "required",
+    ),
+    ("GET", f"{EXT}/config", processes.show_config, "required"),
     ("POST", f"{EXT}/chat", chats.list_chats, "required"),
     ("POST", f"{EXT}/chat/{{chatId}}/message", chats.list_messages_of_chat, "required"),
     ("GET", "/v1/samvad/chat/{chatId}", chats.show_chat, "required"),
     ("POST", "/v1/samvad/chat/{chatId}/close", chats.close_chat, "required"),
     ("POST", "/v1/samvad/chat/{chatId}/open", chats.open_chat, "required"),
     ("POST", "/v1/samvad/chat/{chatId}/read", chats.read_chat, "required"),
+    ("POST", "/v1/samvad/chat/{chatId}/assign", chats.assign_chat, "required"),
     ("GET", "/v1/samvad/settings", chats.show_settings, "required"),
     ("POST", "/v1/samvad/settings", chats.change_settings, "required"),
     ("POST", f"{PLUGIN}/upload-public-media", media.upload_public_media, "required"),
@@ -88,6 +130,9 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
             ("GET", f"{version}{MEDIA}/{{whatsappMediaId}}", media.show_media_object, "required"),
         )
     ),
+    ("POST", f"{EXT}/photo", photos.upload_photo, "required"),
+    ("POST", f"{EXT}/photo/{{photoId}}", photos.upload_photo_as, "required"),
+    ("GET", f"{EXT}/photo/{{photoId}}", photos.show_photo, "required"),
     ("GET", f"{EXT}/whatsapp-phone-number", numbers.list_phone_numbers, "required"),
     ("GET", f"{EXT}/whatsapp-phone-number/{{phoneNumberId}}", numbers.show_phone_number, "required"),
     ("GET", f"{EXT}/whatsapp-business-account", numbers.list_business_accounts, "required"),
@@ -100,6 +145,14 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("DELETE", "/plugin/{pluginId}", plugins.delete_plugin, "required"),
     ("POST", f"{EXT}/whatsapp-partner/create-connect-token", plugins.create_connect_token, "required"),
     ("POST", f"{EXT}/whatsapp-partner/disconnect-waba", plugins.disconnect_waba, "required"),
+    ("GET", f"{EXT}/users", users.list_users, "required"),
+    ("GET", "/v2/ext/users", users.list_users_in_words, "required"),
+    ("GET", f"{EXT}/user/{{userId}}", users.show_user, "required"),
+    ("GET", "/v2/ext/user/{userId}", users.show_user_in_words, "required"),
+    *(
+        (method, f"{EXT}/user/{{userId}}", users.change_user, "required")
+        for method in ("PUT", "PATCH", "POST")
+    ),
     (
         "POST",
         "/v1/samvad/whatsapp-phone-number/{phoneNumberId}/test-message",
@@ -129,6 +182,9 @@ OPERATIONS: tuple[tuple[str, str, Endpoint, str], ...] = (
     ("POST", "/v1/samvad/webhook-endpoint/{endpointId}/pause", webhooks.pause_webhook_endpoint, "required"),
     ("POST", "/v1/samvad/webhook-endpoint/{endpointId}/resume", webhooks.resume_webhook_endpoint, "required"),
     ("POST", "/v1/samvad/webhook-endpoint/{endpointId}/test", webhooks.test_webhook_endpoint, "required"),
+    ("POST", "/v1/samvad/object-webhook", webhooks.add_object_webhook, "required"),
+    ("GET", "/v1/samvad/object-webhook", webhooks.list_object_webhooks, "required"),
+    ("DELETE", "/v1/samvad/object-webhook/{endpointId}", webhooks.remove_object_webhook, "required"),
     ("GET", "/v1/samvad/webhook-secret", webhooks.show_webhook_secret, "required"),
     ("POST", "/v1/samvad/webhook-secret/rotate", webhooks.rotate_webhook_secret, "required"),
     ("POST", "/v1/samvad/webhook-secret/activate", webhooks.activate_webhook_secret, "required"),
@@ -167,7 +223,7 @@ class Api:
 def _starlette(services: Services) -> ASGIApp:
     nowhere = Served(services, _nowhere)
     routes = [
-        Route(path, Served(services, endpoint, key=key), methods=[method])
+        Route(_whole(path), Served(services, endpoint, key=key), methods=[method])
         for method, path, endpoint, key in OPERATIONS
     ]
 
@@ -194,6 +250,11 @@ def _starlette(services: Services) -> ASGIApp:
     )
     app.router.redirect_slashes = False  # a path with a slash behind it is another path: 404, not 307
     return app
+
+
+def _whole(path: str) -> str:
+    """A primary key may hold a slash, which a server shows us decoded: whatever follows is the key."""
+    return path.replace("{primaryKeyValue}", "{primaryKeyValue:path}")
 
 
 def _offered(request: Request) -> str:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from samvad.domain.accounts.model import WebhookSecrets
+from samvad.domain.accounts.profile import Shown as ShownUser
+from samvad.domain.accounts.profile import User
 from samvad.domain.chats.model import Chat
 from samvad.domain.doctor.model import Finding
 from samvad.domain.media.model import MediaFile, is_media_id
 from samvad.domain.messages.model import Message, Status
+from samvad.domain.photos.model import Photo
 from samvad.domain.templates.knowledge import Known
 from samvad.domain.templates.variables import Variable, wanted
 from samvad.domain.waba.knowledge import account_state, connection_of, number_state
@@ -24,7 +27,7 @@ DELIVERY_STATUS = {
     Status.READ: "READ",
 }
 
-FORMATS = {"meta": "PASS_THROUGH", "chakra": "CHAKRA"}
+FORMATS = {"meta": "PASS_THROUGH", "chakra": "CHAKRA", "object": "OBJECT"}
 
 
 def message(it: Message, public_url: str) -> dict[str, Any]:
@@ -84,6 +87,22 @@ def media_file(it: MediaFile, public_url: str) -> dict[str, Any]:
     }
 
 
+def photo(it: Photo) -> dict[str, Any]:
+    """A photo with the keys of the vendor's page, in its order; none of them is an address."""
+    return {
+        "id": it.id,
+        "createdAt": it.created_at,
+        "updatedAt": it.updated_at,
+        "filetype": it.filetype,
+        "filename": it.filename,
+        "height": it.height,
+        "width": it.width,
+        "isPublic": False,  # there is no way to make one public
+        "team": it.team_id,
+        "user": it.user_id,
+    }
+
+
 def _attachment(it: dict[str, Any], public_url: str) -> dict[str, str | None]:
     """Only its texts: what somebody sent under these names, and Meta then refused, may be anything."""
     texts = {name: value if isinstance(value, str) else None for name, value in it.items()}
@@ -113,7 +132,7 @@ def chat(it: Chat, latest: Message | None) -> dict[str, Any]:
         "team": it.team_id,
         "plugin": it.plugin_id,
         "contact": it.contact_id,
-        "assignedTo": None,
+        "assignedTo": it.assigned_to,
         "procedure": None,
         "process": it.process_id,
         "providerHandle": it.display_phone_number or it.phone_number_id,
@@ -133,6 +152,91 @@ def chat(it: Chat, latest: Message | None) -> dict[str, Any]:
         "groupId": it.group_id,
         "sessionWindowClosesAt": it.window_closes_at,
         "marketingMessages": it.marketing,
+        "belongsTo": it.belongs_to,
+    }
+
+
+def user(it: User) -> dict[str, Any]:
+    """The 25 keys of the vendor's page, in its order."""
+    return {
+        "id": it.id,
+        "createdAt": it.created_at,
+        "updatedAt": it.updated_at,
+        "username": it.username,
+        "firstName": it.first_name,
+        "lastName": it.last_name,
+        "middleName": it.middle_name,
+        "displayName": it.display_name,
+        "gender": it.gender,
+        "bio": it.bio,
+        "profileImageUrl": it.profile_image_url,
+        "coverImageUrl": it.cover_image_url,
+        "timezone": it.timezone,
+        "dob": it.dob,
+        "data": it.data,
+        "onboardingData": it.onboarding_data,
+        "isActive": it.is_active,
+        "isDeleted": it.deleted_at is not None,
+        "deletedAt": it.deleted_at,
+        "availabilityStatus": it.availability_status,
+        "team": it.team_id,
+        "role": it.role_id,
+        "primaryEmail": _email(it),
+        "primaryPhone": _phone(it),
+        "profile": None,
+    }
+
+
+def shown_user(it: ShownUser) -> dict[str, Any]:
+    phone = _phone(it.user)
+    return {
+        "phones": [phone] if phone else [],
+        "emails": [_email(it.user)],
+        **user(it.user),
+        "reportees": [one.id for one in it.reportees],
+    }
+
+
+def user_in_words(it: User, team_name: str) -> dict[str, Any]:
+    """The same keys for people to read: names where ids stand, and texts where objects do."""
+    words = {"team": team_name, "role": it.role_name}
+    return user(it) | words | {"primaryEmail": it.email, "primaryPhone": it.primary_phone}
+
+
+def shown_user_in_words(it: ShownUser) -> dict[str, Any]:
+    return {
+        "phones": [it.user.primary_phone] if it.user.primary_phone else [],
+        "emails": [it.user.email],
+        **user_in_words(it.user, it.team_name),
+        "reportees": [one.username for one in it.reportees],
+    }
+
+
+def _email(it: User) -> dict[str, Any]:
+    return {
+        "id": it.email_id,
+        "createdAt": it.created_at,
+        "updatedAt": it.created_at,
+        "email": it.email,
+        "normalizedEmail": it.email.lower(),
+        "type": "WORK",
+        "isVerified": False,  # nobody ever asked the owner of the address
+        "user": it.id,
+    }
+
+
+def _phone(it: User) -> dict[str, Any] | None:
+    if it.primary_phone is None:
+        return None
+    return {
+        "id": it.phone_id,
+        "createdAt": it.created_at,
+        "updatedAt": it.created_at,
+        "phone": it.primary_phone,
+        "normalizedPhone": it.primary_phone,
+        "type": "WORK",
+        "isVerified": False,
+        "user": it.id,
     }
 
 
@@ -326,6 +430,14 @@ def endpoint(row: Any, waiting: int, due_at: int | None) -> dict[str, Any]:
         "pendingCount": waiting,
         "nextAttemptAt": None if row.paused_why == "HAND" else next_at,
         "events": row.events,
+    }
+
+
+def object_webhook(row: Any, waiting: int, due_at: int | None) -> dict[str, Any]:
+    who = row.acts_as
+    return endpoint(row, waiting, due_at) | {
+        "procedures": row.procedures,
+        "actsAs": {"user": who["user_id"], "role": who["role_id"], "roleType": who["role_type"]},
     }
 
 

@@ -7,15 +7,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from samvad.bench.asking import PAGE
+from samvad.bench.asking import RATIO_AT_MOST as SLOWER_AT_MOST
 from samvad.bench.chaos import Proof, Run
 from samvad.bench.load import Latency
+from samvad.bench.processes import Scaled
 from samvad.bench.receivers import RATIO_AT_MOST, Comparison, Phase
 from samvad.bench.result import Result
+from samvad.bench.updating import SHARE_AT_LEAST
+
+AnyResult = Result | Proof | Comparison | Scaled
 
 WIDTH = 100  # columns, where it is not a terminal that says so
 
 
-def as_json(result: Result | Proof | Comparison) -> bytes:
+def as_json(result: AnyResult) -> bytes:
     """The result and its verdict `holds`, indented; units stand at the end of the names."""
     return msgspec.json.format(msgspec.json.encode({"holds": result.holds, **_fields(result)}), indent=2)
 
@@ -134,7 +140,50 @@ def show_comparison(found: Comparison, console: Console) -> None:
         console.print(f"[red]{escape(problem)}[/red]", highlight=False)
 
 
-def _fields(result: Result | Proof | Comparison) -> dict[str, object]:
+def show_scaled(found: Scaled, console: Console) -> None:
+    """Each question among few leads and among many, and the bulk update beside its floor."""
+    title = f"samvad bench processes: {found.database}, made in {found.fill_s:,.0f} s"
+    table = Table(title=title, title_justify="left")
+    table.add_column(f"p50 of {found.repeat}, ms")
+    for where in ("HTTP", "inside"):
+        table.add_column(f"{where} {found.small:,}", justify="right")
+        table.add_column(f"{found.processes:,}", justify="right")
+        table.add_column("ratio", justify="right")
+
+    def ratio(value: float) -> str:
+        colour = "green" if value <= SLOWER_AT_MOST else "red"
+        return f"[{colour}]{value:.2f}[/{colour}]"
+
+    for it in found.questions:
+        table.add_row(
+            it.question,
+            f"{it.small.over_http_ms:.2f}",
+            f"{it.large.over_http_ms:.2f}",
+            ratio(it.over_http_ratio),
+            f"{it.small.inside_ms:.2f}",
+            f"{it.large.inside_ms:.2f}",
+            ratio(it.inside_ratio),
+        )
+    console.print(table)
+    console.print(
+        f"Lists are of the newest {PAGE}. Inside is the operation without HTTP around it. Each ratio must be at most "
+        f"{SLOWER_AT_MOST:g}.",
+        highlight=False,
+    )
+    bulk = found.bulk
+    colour = "green" if bulk.share_of_floor >= SHARE_AT_LEAST else "red"
+    console.print(
+        f"Bulk update of {bulk.rows:,}: {bulk.rows_per_s:,.0f} rows a second from the PATCH to the end of its job, "
+        f"[{colour}]{bulk.share_of_floor:.0%}[/{colour}] of the bare driver's {bulk.floor_per_s:,.0f} "
+        f"({bulk.floor_before_per_s:,.0f} before, {bulk.floor_after_per_s:,.0f} after), {bulk.chunk} rows to a commit; "
+        f"lost: {bulk.lost:,}.",
+        highlight=False,
+    )
+    for problem in found.problems:
+        console.print(f"[red]{escape(problem)}[/red]", highlight=False)
+
+
+def _fields(result: AnyResult) -> dict[str, object]:
     fields: dict[str, object] = msgspec.to_builtins(result, str_keys=True)
     return fields
 

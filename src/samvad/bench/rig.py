@@ -28,7 +28,7 @@ from samvad.bench.relay import Relay
 from samvad.domain.accounts import operations as accounts
 from samvad.domain.context import Resources
 from samvad.domain.inbound import queries as inbound
-from samvad.domain.processes import operations as processes
+from samvad.domain.processes import applying
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from samvad.kit.errors import BadRequest, NotFound
@@ -249,7 +249,7 @@ def _sandbox_config(settings: dict[str, Any], seed: int) -> dict[str, Any]:
 
 async def _make_party(res: Resources, name: str, number: Number) -> Party:
     team_id = await accounts.create_team(res, name=name.capitalize())
-    await processes.create_lead_procedure(res, team_id)
+    await applying.create_lead_procedure(res, team_id)
     user_id = await accounts.create_user(
         res,
         team_id,

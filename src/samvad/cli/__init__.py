@@ -18,7 +18,20 @@ app = typer.Typer(
 
 def main() -> None:
     """The `samvad` command. A person's mistake is a sentence and exit code 1, never a traceback."""
-    from samvad.cli import accounts, bench, demo, doctor, operate, plugins, serve, webhooks  # noqa: F401  (each adds its commands)
+    from samvad.cli import (  # noqa: F401  (each adds its commands)
+        access,
+        accounts,
+        bench,
+        demo,
+        doctor,
+        moving,
+        operate,
+        people,
+        plugins,
+        procedures,
+        serve,
+        webhooks,
+    )
 
     try:
         app()

@@ -17,11 +17,12 @@ from samvad.kit.errors import BadRequest
 if TYPE_CHECKING:
     from samvad.bench.chaos import Proof
     from samvad.bench.options import Options
+    from samvad.bench.processes import Scaled
     from samvad.bench.receivers import Comparison
     from samvad.bench.result import Result
     from samvad.bench.rig import Tell
 
-    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison)
+    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison, Scaled)
 
 CALLERS = 64
 FEWEST, MOST = 16, 512  # connections of an open loop: what is due waits for one, and the wait counts
@@ -126,6 +127,26 @@ def receivers(
 
     options = _options(seconds, None, rate, database, data, None)
     _run(lambda tell: comparing.run(options, tell), report.show_comparison, json)
+
+
+@bench.command("processes")
+def processes(
+    processes: Annotated[int, typer.Option(help="How many leads there are in the end.")] = 1_000_000,
+    small: Annotated[int, typer.Option(help="How many there are the first time it is measured.")] = 10_000,
+    bulk: Annotated[int, typer.Option(help="How many are updated in one call.")] = 10_000,
+    database: Database = None,
+    data: Data = None,
+    json: Json = None,
+) -> None:
+    """Ask for leads among ten thousand and among a million: at most 3 times as long. Then update many."""
+    from samvad.bench import processes as scaling
+    from samvad.bench import report
+    from samvad.bench.rig import Place
+
+    options = scaling.Options(
+        processes, small, bulk, place=Place(data.absolute() if data else None, database)
+    )
+    _run(lambda tell: scaling.run(options, tell), report.show_scaled, json)
 
 
 def _options(

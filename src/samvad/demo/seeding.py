@@ -12,7 +12,7 @@ from samvad.app import App
 from samvad.demo import cast
 from samvad.demo.cast import Memory
 from samvad.domain.accounts import operations as accounts
-from samvad.domain.processes import operations as processes
+from samvad.domain.processes import applying
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from samvad.kit.errors import NotFound
@@ -100,7 +100,7 @@ async def _team(app: App, memory: Memory, name: str, business: Business) -> tupl
         team_id = await accounts.team_named(res, name)
     except NotFound:
         team_id = await accounts.create_team(res, name=name)
-    await processes.create_lead_procedure(res, team_id)
+    await applying.create_lead_procedure(res, team_id)
     if not await accounts.list_users(res, team_id):
         email = f"owner-of-{business.waba_id}@demo.example"
         password = business.app_secret  # nobody signs in yet; it is random and stays in the data folder

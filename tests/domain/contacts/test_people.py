@@ -18,10 +18,11 @@ from samvad.domain.events.tables import events
 from samvad.domain.messages import operations
 from samvad.domain.messages.model import Status
 from samvad.domain.messages.tables import messages
-from samvad.domain.processes import operations as processes
+from samvad.domain.processes import leads as conversations
 from samvad.domain.processes.tables import processes as leads
 from samvad.jobs import queue
 from samvad.jobs.tables import jobs
+from samvad.storage import every_team
 from tests.domain.meta import contact, echoed, message, received, second
 from tests.domain.quick import Small, quick
 from tests.harness import PERSON
@@ -98,13 +99,37 @@ async def test_two_contacts_that_prove_to_be_one_merge_and_keep_everything(small
     assert (merged.subject_id, merged.data) == (kept.id, {"gone": younger.id})
 
 
+@pytest.mark.parametrize(
+    ("kept", "gone", "after"),
+    [
+        ((None, None), ("sam", "sales"), ("sam", "sales")),
+        (("ada", None), ("sam", "sales"), ("ada", "sales")),
+        (("ada", "help"), (None, None), ("ada", "help")),
+    ],
+)
+async def test_a_merged_chat_stays_with_who_answers_it(
+    small: Small, kept: tuple[Any, Any], gone: tuple[Any, Any], after: tuple[Any, Any]
+):
+    await small.hears(received(message("wamid.1", at=1), contacts=[contact("By Phone")]))
+    by_bsuid = contact("By Bsuid", phone=None, bsuid=BSUID)
+    await small.hears(received(message("wamid.2", phone=None, bsuid=BSUID, at=2), contacts=[by_bsuid]))
+    for chat, (user, pod) in zip(await small.rows(chats), (kept, gone), strict=True):
+        given = every_team.update(chats).where(chats.c.id == chat.id)
+        await small.execute(given.values(assigned_to=user, belongs_to=pod))
+
+    await small.hears(received(message("wamid.3", bsuid=BSUID, at=3)))
+
+    chat = await small.row(chats)
+    assert (chat.assigned_to, chat.belongs_to) == after
+
+
 async def test_a_merge_carries_the_lead_over_where_only_the_one_that_goes_has_one(small: Small):
     db = small.res.db
     for identity, opened in ((Identity("phone", PERSON), False), (Identity("bsuid", BSUID), True)):
         await db.write(contacts.meet, [Person(small.ada.id, (identity,))], at=1)
         if opened:
             job = max(await db.write(queue.claim, now=small.clock(), limit=9), key=lambda it: it.id)
-            await processes.open_leads(small.res, job)
+            await conversations.open_leads(small.res, job)
     elder, younger = await small.rows(people)
     assert elder.process_id is None
     assert younger.process_id is not None
@@ -118,7 +143,7 @@ async def test_a_merge_carries_the_lead_over_where_only_the_one_that_goes_has_on
     assert met.process_id == younger.process_id
 
     late = queue.Job(small.ada.id, "processes.open_leads", {"contacts": [elder.id, younger.id]})
-    await processes.open_leads(small.res, late)
+    await conversations.open_leads(small.res, late)
     assert len(await small.rows(leads)) == 1, "a job that comes late opens no second lead"
 
 
@@ -361,8 +386,8 @@ async def test_leads_are_opened_once_and_only_where_the_team_has_them(small: Sma
     (job,) = await small.rows(jobs)
     work = queue.Job(job.team_id, job.name, job.args, id=job.id)
 
-    await processes.open_leads(small.res, work)
-    await processes.open_leads(small.res, work)
+    await conversations.open_leads(small.res, work)
+    await conversations.open_leads(small.res, work)
 
     opened = await small.rows(leads)
     assert sorted(it.contact_id for it in opened) == sorted(it.id for it in await small.rows(people))
@@ -375,7 +400,9 @@ async def test_two_workers_on_one_job_open_each_lead_once(small: Small):
     (job,) = await small.rows(jobs)
     work = queue.Job(job.team_id, job.name, job.args, id=job.id)
 
-    await asyncio.gather(*(processes.open_leads(small.res, work) for _ in range(4)), return_exceptions=True)
+    await asyncio.gather(
+        *(conversations.open_leads(small.res, work) for _ in range(4)), return_exceptions=True
+    )
 
     opened = await small.rows(leads)
     assert len(opened) == 5

@@ -1,6 +1,6 @@
 """Contacts in the database: many people at once, of many teams, each met once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Text, bindparam, func
@@ -11,7 +11,7 @@ from samvad.domain.events.log import Event, record
 from samvad.jobs.queue import Job, enqueue
 from samvad.kit.ids import new_id
 from samvad.storage import Tx, every_team
-from samvad.storage.columns import among
+from samvad.storage.columns import among, aside
 
 Place = tuple[str, Identity]
 """A team and something a person is known by there."""
@@ -75,7 +75,7 @@ SET_LEAD = (
 )
 
 LEADS_OF = (
-    every_team.select(contacts.c.id, contacts.c.process_id)
+    every_team.select(contacts.c.id, contacts.c.process_id, contacts.c.name)
     .where(among(contacts.c.id, "ids"))
     .order_by(contacts.c.id)
     .with_for_update()  # two workers on one job: the second one waits, and sees the leads of the first
@@ -113,8 +113,39 @@ def find(tx: Tx, identity: Identity) -> Contact | None:
     return _contact(row) if row else None
 
 
-def without_lead(tx: Tx, contact_ids: Sequence[str]) -> list[str]:
-    return [row.id for row in tx.all(LEADS_OF, {"ids": contact_ids}) if row.process_id is None]
+def without_lead(tx: Tx, contact_ids: Sequence[str]) -> list[tuple[str, str | None, str | None]]:
+    """Those of these people who have no lead: id, name, and the phone they were first known by."""
+    rows = [row for row in tx.all(LEADS_OF, {"ids": contact_ids}) if row.process_id is None]
+    known = _first_phones(tx, [row.id for row in rows])
+    return [(row.id, row.name, known.get(row.id)) for row in rows]
+
+
+def phone_of(tx: Tx, contact_id: str) -> str | None:
+    return _first_phones(tx, [contact_id]).get(contact_id)
+
+
+def leads_of_phones(tx: Tx, numbers: Collection[str]) -> dict[str, str]:
+    """The leads of people known by these numbers, by number."""
+    query = (
+        tx.find(contacts, contacts.c.process_id, contact_identities.c.value)
+        .join(contact_identities, contact_identities.c.contact_id == contacts.c.id)
+        .where(
+            among(contact_identities.c.value, "numbers"),
+            contact_identities.c.team_id == tx.team_id,
+            contact_identities.c.kind == "phone",
+            contacts.c.process_id.is_not(None),
+        )
+    )
+    return {row.value: row.process_id for row in tx.all(query, {"numbers": numbers})} if numbers else {}
+
+
+def known_by_phone(tx: Tx, numbers: Collection[str]) -> list[tuple[str, str]]:
+    """Contact id and number of people known by these numbers."""
+    query = tx.select(contact_identities).where(
+        among(contact_identities.c.value, "numbers"), contact_identities.c.kind == "phone"
+    )
+    rows = tx.all(query.order_by(contact_identities.c.contact_id), {"numbers": numbers}) if numbers else []
+    return [(row.contact_id, row.value) for row in rows]
 
 
 def set_lead(tx: Tx, leads: Sequence[tuple[str, str]], *, at: int) -> None:
@@ -122,6 +153,31 @@ def set_lead(tx: Tx, leads: Sequence[tuple[str, str]], *, at: int) -> None:
     if leads:
         rows = [{"contact_id": it, "lead": lead, "team": tx.team_id, "now": at} for it, lead in leads]
         tx.execute(SET_LEAD, rows)
+
+
+def set_lead_where_none(tx: Tx, leads: Sequence[tuple[str, str]], *, at: int) -> None:
+    """Contact id and process id, in pairs; who has a lead keeps it."""
+    if leads:
+        rows = [{"contact_id": it, "lead": lead, "team": tx.team_id, "now": at} for it, lead in leads]
+        tx.execute(SET_LEAD.where(contacts.c.process_id.is_(None)), rows)
+
+
+def forget_lead(tx: Tx, process_ids: Collection[str], *, at: int) -> None:
+    """These leads are there no more."""
+    its_team = aside(contacts.c.team_id) == tx.team_id
+    query = every_team.update(contacts).where(its_team, among(contacts.c.process_id, "gone"))
+    tx.execute(query.values(process_id=None, updated_at=at), {"gone": process_ids})
+
+
+def _first_phones(tx: Tx, contact_ids: Sequence[str]) -> dict[str, str]:
+    query = tx.select(contact_identities).where(
+        among(contact_identities.c.contact_id, "ids"), contact_identities.c.kind == "phone"
+    )
+    rows = tx.all(query, {"ids": contact_ids}) if contact_ids else []
+    found: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: (row.created_at, row.value)):
+        found.setdefault(row.contact_id, row.value)
+    return found
 
 
 def _known(tx: Tx, places: set[Place]) -> dict[Place, Contact]:

@@ -1,44 +1,239 @@
-"""Leads: the process a conversation opens. Procedures as data come on top of this."""
+"""What one can do with processes and tasks: fetch, list, make, change, delete."""
 
-from samvad.domain.contacts import queries as contacts
-from samvad.domain.context import Resources
-from samvad.domain.events.log import Event, record
-from samvad.domain.processes import queries
-from samvad.jobs.queue import Job
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from samvad.domain.accounts import queries as accounts
+from samvad.domain.accounts.access import Who
+from samvad.domain.context import Context
+from samvad.domain.procedures.blueprint import Blueprint
+from samvad.domain.processes import deriving, queries, where
+from samvad.domain.processes.drafts import read_draft, read_task
+from samvad.domain.processes.model import Process, Task, Unset, shown_process, shown_task
+from samvad.domain.processes.telling import Told, tell
+from samvad.domain.processes.writing import (
+    Desk,
+    Done,
+    Outcome,
+    Target,
+    create_many,
+    delete,
+    open_desk,
+    resolve,
+    unknown,
+    update_many,
+)
+from samvad.kit.errors import BadRequest, Forbidden, NotFound, SamvadError
 from samvad.kit.ids import new_id
 from samvad.storage import Tx
 
-LEAD = "lead"
+DEFAULT_PAGE, LONGEST_PAGE = 10, 100
+LONGEST_LIST_S = 10.0
+"""A list that takes longer is broken off: it asks for what no index holds."""
+
+Shown = dict[str, Any]
 
 
-async def create_lead_procedure(res: Resources, team_id: str) -> None:
-    """Give a team its leads; every person who writes, or is written to, gets one from now on."""
+class Page(NamedTuple):
+    """Some processes as they are shown, and whether there are more."""
 
-    def unit(tx: Tx) -> None:
-        if queries.find_procedure(tx, LEAD) is None:
-            queries.add_procedure(tx, new_id(), short_id=LEAD, name="Lead", at=res.clock())
-
-    await res.db.team(team_id).write(unit)
+    processes: list[Shown]
+    has_more: bool
 
 
-async def open_leads(res: Resources, job: Job) -> None:
-    """The job behind a new contact: its lead, once, where the team has leads at all."""
-    now = res.clock()
+async def get_process(ctx: Context, procedure: str, process_id: str) -> Shown:
+    def unit(tx: Tx) -> Shown:
+        desk = _desk(tx, ctx, procedure)
+        target = Target(process_id, by="id")
+        found = resolve(desk, [target]).get(target)
+        if found is None or not desk.access.sees(found):
+            raise unknown(desk, target)
+        return _shown(desk, found)
 
-    def unit(tx: Tx) -> None:
-        procedure_id = queries.find_procedure(tx, LEAD)
-        if procedure_id is None:
-            return
-        leads = [(contact_id, new_id()) for contact_id in contacts.without_lead(tx, job.args["contacts"])]
-        queries.add_processes(tx, procedure_id, leads, at=now)
-        contacts.set_lead(tx, leads, at=now)
-        record(tx, [Event(job.team_id, "process.created", process_id) for _, process_id in leads], at=now)
-
-    await res.db.team(job.team_id).write(unit)
+    return await ctx.db.read(unit)
 
 
-async def follow_merge(res: Resources, job: Job) -> None:
-    """The job behind two contacts that proved to be one: the processes of the one that is gone are the other's."""
-    await res.db.team(job.team_id).write(
-        queries.move_processes, gone=job.args["gone"], kept=job.args["kept"], at=res.clock()
+async def list_processes(
+    ctx: Context, procedure: str, query: Mapping[str, Any], *, limit: int, skip: int
+) -> Page:
+    """A page of a procedure's processes that fit a query, newest first, of those one sees."""
+
+    def unit(tx: Tx) -> Page:
+        desk = _desk(tx, ctx, procedure)
+        condition = query_of(desk, query)
+        access = desk.access
+        if condition is not None and _looks_inside(desk, condition):
+            access = access.only_own()  # or a search would tell what is not shown
+        page = queries.newest_first(tx, desk.plan.id, condition, access, limit=limit + 1, skip=skip)
+        return Page([_shown(desk, it) for it in page[:limit]], len(page) > limit)
+
+    return await ctx.db.search(unit, within_s=LONGEST_LIST_S)
+
+
+async def create_process(ctx: Context, procedure: str, body: Mapping[str, Any]) -> Shown:
+    def unit(tx: Tx) -> Shown:
+        desk = _desk(tx, ctx, procedure)
+        draft, problems = read_draft(body, key=desk.plan.definition.primary_key)
+        done = _done(create_many(desk, [draft])[0], problems)
+        return _shown(desk, done.process)
+
+    return await _write(ctx, unit)
+
+
+async def update_process(ctx: Context, procedure: str, target: Target, body: Mapping[str, Any]) -> Shown:
+    """Change what the body names; the rest stays."""
+
+    def unit(tx: Tx) -> Shown:
+        desk = _desk(tx, ctx, procedure)
+        target_ = _as_called(desk, target)
+        draft, problems = read_draft(body)
+        done = _done(update_many(desk, [(target_, draft)])[0], problems)
+        return _shown(desk, done.process)
+
+    return await _write(ctx, unit)
+
+
+async def delete_process(ctx: Context, procedure: str, target: Target) -> Shown:
+    def unit(tx: Tx) -> Shown:
+        desk = _desk(tx, ctx, procedure)
+        return _shown(desk, delete(desk, _as_called(desk, target)))
+
+    return await _write(ctx, unit)
+
+
+async def create_task(ctx: Context, procedure: str, word: str, task: str, body: Mapping[str, Any]) -> Shown:
+    """Add a task to a process, which is named by its id or its primary key; one that is COMPLETED is logged."""
+
+    def unit(tx: Tx) -> Shown:
+        desk = _desk(tx, ctx, procedure)
+        definition = desk.plan.tasks.get(task)
+        if definition is None:
+            there_are = ", ".join(desk.plan.tasks) or "none"
+            raise NotFound(f"{desk.plan.definition.name} has no task {task!r:.80}; there are: {there_are}.")
+        target = Target(word)
+        process = resolve(desk, [target], lock=True).get(target)
+        if process is None or not desk.access.sees(process):
+            raise unknown(desk, target)
+        may = accounts.access_of(tx, desk.who, resource="statetask", resource_id=definition.id)
+        if may.mode in ("none", "view-only") or not (may.is_default or desk.access.sees_whole(process)):
+            raise Forbidden(f"This key may not add a {definition.name} to a {desk.plan.definition.name}.")
+        if may.is_default and not desk.access.may_write(process):
+            raise Forbidden(f"This key may see this {desk.plan.definition.name}, and not add to it.")
+        draft, problems = read_task(body)
+        data, more = desk.plan.task_schemas[definition.id].take(
+            draft.data,
+            None if draft.status == "COMPLETED" else {},
+            zone=desk.settings.time_zone,
+            lenient=desk.settings.ignores_unknown,
+        )
+        problems += more
+        assignee = None
+        if not isinstance(draft.assigned_to, Unset) and draft.assigned_to is not None:
+            assignee = desk.user_id(draft.assigned_to)
+            if assignee is None:
+                problems.append(f"assignedTo: there is no user {draft.assigned_to!r:.80} in this team.")
+        state = desk.plan.state_by_id.get(process.state_id)
+        if definition.states and state is not None and state.short_id not in definition.states:
+            problems.append(
+                f"{definition.name} is a task of the states {', '.join(definition.states)}; "
+                f"this {desk.plan.definition.name} is in {state.short_id}."
+            )
+        if problems:
+            raise BadRequest(*problems)
+        status = draft.status or "OPEN"
+        made = Task(
+            id=new_id(),
+            team_id=desk.team_id,
+            procedure_id=desk.plan.id,
+            process_id=process.id,
+            record_id=process.record_id,
+            state_task_id=definition.id,
+            task_type=definition.task_type,
+            title=draft.title or definition.name,
+            description=draft.description,
+            position=queries.last_position(tx, process.id) + 1,
+            status=status,
+            data=data,
+            derived={},
+            assigned_to=assignee,
+            created_by=desk.actor_id,
+            belongs_to=process.belongs_to,
+            starts_at=draft.starts_at,
+            ends_at=draft.ends_at,
+            due_by=draft.due_by,
+            started_at=desk.at if status == "COMPLETED" else None,
+            completed_at=desk.at if status == "COMPLETED" else None,
+            cancelled_at=desk.at if status == "CANCELLED" else None,
+            deleted_at=None,
+            created_at=desk.at,
+            updated_at=desk.at,
+        )
+        made = deriving.with_formulas(desk.plan, made, at=desk.at)
+        queries.add_task(tx, made)
+        tell(desk, "create", [Told("task", None, made)])
+        deriving.refresh_process(desk, process)
+        return shown_task(made, desk.plan)
+
+    return await _write(ctx, unit)
+
+
+def query_of(desk: Desk, query: Mapping[str, Any]) -> where.Condition | None:
+    """What a query asks of this procedure, None where it asks for all. Raises BadRequest with all its problems."""
+    return where.parse(query, _fields(desk, query)) if query else None
+
+
+def _fields(desk: Desk, query: Mapping[str, Any]) -> where.Fields:
+    """What a query over this procedure may name."""
+    users = {it: desk.user_id(it) for it in where.users_named_in(query)}
+    return where.Fields(
+        attributes=desk.plan.schema.attributes,
+        states={word: it.id for word, it in desk.plan.states.items()},
+        users={it: found for it, found in users.items() if found is not None},
+        zone=desk.settings.time_zone,
     )
+
+
+def _looks_inside(desk: Desk, condition: where.Condition) -> bool:
+    """Whether a query asks for more than what is shown of somebody else's process."""
+    plan: Blueprint = desk.plan
+    shown = {plan.definition.primary_key, plan.definition.primary_identifier}
+    return bool(where.attributes_in(condition) - {it for it in shown if it})
+
+
+def _desk(tx: Tx, ctx: Context, procedure: str) -> Desk:
+    return open_desk(tx, Who.of(ctx), procedure, at=ctx.now(), actor_id=ctx.user_id or None)
+
+
+def _as_called(desk: Desk, target: Target) -> Target:
+    """`primary key short id / value` in a path: it must be the key, or the phone, by which one may be found."""
+    if target.by != "key":
+        return target
+    definition = desk.plan.definition
+    if target.called == definition.primary_key:
+        return target._replace(called="")
+    if target.called == definition.primary_phone:
+        return target._replace(by="phone", called="")
+    keys = [it for it in (definition.primary_key, definition.primary_phone) if it]
+    hint = f"it is found by {' or '.join(keys)}" if keys else "it has no primary key"
+    raise BadRequest(f"{target.called!r:.80} is not the primary key of {desk.plan.short_id}: {hint}.")
+
+
+def _done(outcome: Outcome, problems: list[str]) -> Done:
+    """The outcome, or everything that is wrong: with the shape of the body, and with what it says."""
+    if isinstance(outcome, Done) and not problems:
+        return outcome
+    if isinstance(outcome, SamvadError) and (not problems or not isinstance(outcome, BadRequest)):
+        raise outcome
+    more = outcome.problems if isinstance(outcome, SamvadError) else ()
+    raise BadRequest(*problems, *more)
+
+
+def _shown(desk: Desk, it: Process) -> Shown:
+    return shown_process(it, desk.plan, whole=desk.access.sees_whole(it))
+
+
+async def _write(ctx: Context, unit: Any) -> Shown:
+    shown: Shown = await ctx.db.write(unit)
+    ctx.resources.bells.deliveries.ring()
+    ctx.resources.bells.jobs.ring()
+    return shown
