@@ -139,7 +139,7 @@ async def test_the_typescript_client_sets_up_calling_and_reads_templates_groups_
     metas = f"/v1/whatsapp/v25.0/{number}"
     templates = f"/v1/ext/plugin/whatsapp/api/v25.0/{waba}/message_templates"
     await product.customer_writes("hi")
-    await product.settle()
+    await until(product.listed)
 
     set_up = await product.api.post(
         f"{metas}/settings", headers=always, json={"calling": {"status": "ENABLED"}}

@@ -310,3 +310,11 @@ def test_a_wrong_declaration_is_a_sentence(declared: Attribute, problem: str) ->
 def test_the_nearest_word_is_told_whatever_its_capitals() -> None:
     assert nearest("FIRSTNAME", ["lastname", "firstName"]) == "firstName"
     assert nearest("", ["a"]) is None
+
+
+def test_a_moment_of_a_day_when_zones_had_seconds_is_kept_as_it_is_written():
+    one = Attribute(short_id="at", type="datetimeISO8601")
+
+    written = coerce(one, -3_000_000_000_289, zone="Europe/Paris")
+
+    assert coerce(one, written, zone="Europe/Paris") == written
