@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from samvad.domain.accounts import queries as accounts
 from samvad.domain.accounts.access import Who
 from samvad.domain.context import Context
 from samvad.domain.procedures.blueprint import Blueprint
-from samvad.domain.processes import deriving, queries, where
-from samvad.domain.processes.drafts import read_draft, read_task
-from samvad.domain.processes.model import Process, Task, Unset, shown_process, shown_task
-from samvad.domain.processes.telling import Told, tell
+from samvad.domain.processes import queries, tasks, where
+from samvad.domain.processes.drafts import read_draft
+from samvad.domain.processes.model import Process, shown_process, shown_task
 from samvad.domain.processes.writing import (
     Desk,
     Done,
@@ -23,8 +21,7 @@ from samvad.domain.processes.writing import (
     unknown,
     update_many,
 )
-from samvad.kit.errors import BadRequest, Forbidden, NotFound, SamvadError
-from samvad.kit.ids import new_id
+from samvad.kit.errors import BadRequest, SamvadError
 from samvad.storage import Tx
 
 DEFAULT_PAGE, LONGEST_PAGE = 10, 100
@@ -102,77 +99,11 @@ async def delete_process(ctx: Context, procedure: str, target: Target) -> Shown:
 
 
 async def create_task(ctx: Context, procedure: str, word: str, task: str, body: Mapping[str, Any]) -> Shown:
-    """Add a task to a process, which is named by its id or its primary key; one that is COMPLETED is logged."""
+    """Add a task to a process, which is named by its id or its primary key."""
 
     def unit(tx: Tx) -> Shown:
         desk = _desk(tx, ctx, procedure)
-        definition = desk.plan.tasks.get(task)
-        if definition is None:
-            there_are = ", ".join(desk.plan.tasks) or "none"
-            raise NotFound(f"{desk.plan.definition.name} has no task {task!r:.80}; there are: {there_are}.")
-        target = Target(word)
-        process = resolve(desk, [target], lock=True).get(target)
-        if process is None or not desk.access.sees(process):
-            raise unknown(desk, target)
-        may = accounts.access_of(tx, desk.who, resource="statetask", resource_id=definition.id)
-        if may.mode in ("none", "view-only") or not (may.is_default or desk.access.sees_whole(process)):
-            raise Forbidden(f"This key may not add a {definition.name} to a {desk.plan.definition.name}.")
-        if may.is_default and not desk.access.may_write(process):
-            raise Forbidden(f"This key may see this {desk.plan.definition.name}, and not add to it.")
-        draft, problems = read_task(body)
-        data, more = desk.plan.task_schemas[definition.id].take(
-            draft.data,
-            None if draft.status == "COMPLETED" else {},
-            zone=desk.settings.time_zone,
-            lenient=desk.settings.ignores_unknown,
-        )
-        problems += more
-        assignee = None
-        if not isinstance(draft.assigned_to, Unset) and draft.assigned_to is not None:
-            assignee = desk.user_id(draft.assigned_to)
-            if assignee is None:
-                problems.append(f"assignedTo: there is no user {draft.assigned_to!r:.80} in this team.")
-        state = desk.plan.state_by_id.get(process.state_id)
-        if definition.states and state is not None and state.short_id not in definition.states:
-            problems.append(
-                f"{definition.name} is a task of the states {', '.join(definition.states)}; "
-                f"this {desk.plan.definition.name} is in {state.short_id}."
-            )
-        if problems:
-            raise BadRequest(*problems)
-        status = draft.status or "OPEN"
-        made = Task(
-            id=new_id(),
-            team_id=desk.team_id,
-            procedure_id=desk.plan.id,
-            process_id=process.id,
-            record_id=process.record_id,
-            state_task_id=definition.id,
-            task_type=definition.task_type,
-            title=draft.title or definition.name,
-            description=draft.description,
-            position=queries.last_position(tx, process.id) + 1,
-            status=status,
-            data=data,
-            derived={},
-            assigned_to=assignee,
-            created_by=desk.actor_id,
-            belongs_to=process.belongs_to,
-            starts_at=draft.starts_at,
-            ends_at=draft.ends_at,
-            due_by=draft.due_by,
-            started_at=desk.at if status == "COMPLETED" else None,
-            completed_at=desk.at if status == "COMPLETED" else None,
-            cancelled_at=desk.at if status == "CANCELLED" else None,
-            deleted_at=None,
-            created_at=desk.at,
-            updated_at=desk.at,
-        )
-        made = deriving.with_formulas(desk.plan, made, at=desk.at)
-        queries.add_task(tx, made)
-        tell(desk, "create", [Told("task", None, made)])
-        deriving.refresh_process(desk, process)
-        return shown_task(made, desk.plan)
+        return shown_task(tasks.add(desk, word, task, body), desk.plan)
 
     return await _write(ctx, unit)
 
