@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from samvad.bench import ingest, processes, receivers, report, send
-from samvad.bench.asking import Answered
+from samvad.bench import ingest, listing, processes, receivers, report, send
+from samvad.bench.asking import Answered, Measured
 from samvad.bench.load import percentiles, read_reply
 from samvad.bench.options import Options
 from samvad.bench.result import Machine
@@ -174,13 +174,26 @@ def test_a_slow_answer_or_a_slow_or_lost_update_does_not_hold():
     bulk = Bulk(10, 250, 1.0, 10.0, 20.0, 20.0, 20.0, 0.5, 0)
 
     def found(answered: Answered, bulk: Bulk) -> processes.Scaled:
-        its = processes.Measured("list all", quick, answered, answered.over_http_ms, answered.inside_ms)
+        its = Measured("list all", quick, answered, answered.over_http_ms, answered.inside_ms)
         return processes.Scaled("sqlite", 1_000_000, 10_000, 200, Machine(), 1.0, (its,), bulk)
 
     assert found(quick, bulk).holds
     assert not found(slow, bulk).holds
     assert not found(quick, replace(bulk, share_of_floor=0.33)).holds
     assert not found(quick, replace(bulk, lost=1)).holds
+
+
+async def test_pages_of_conversations_are_asked_among_few_messages_and_among_many(place: Place):
+    options = listing.Options(messages=3_000, small=1_000, repeat=4, turns=2, place=place)
+
+    found = await listing.run(options, quiet)
+
+    assert found.problems == ()
+    assert [it.question for it in found.questions] == [name for name, _ in listing.QUESTIONS]
+    for it in found.questions:
+        assert min(it.small.over_http_ms, it.small.inside_ms, it.large.over_http_ms, it.large.inside_ms) > 0
+    written = json.loads(report.as_json(found))
+    assert written["holds"] is found.holds
 
 
 @pytest.mark.parametrize(

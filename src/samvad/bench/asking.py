@@ -53,6 +53,31 @@ class Answered:
     inside_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Medians of one question among few rows and among many, over HTTP and of the operation alone."""
+
+    question: str
+    small: Answered
+    large: Answered
+    over_http_ratio: float
+    inside_ratio: float
+
+    @staticmethod
+    def of(question: str, small: Answered, large: Answered) -> "Measured":
+        return Measured(
+            question,
+            small,
+            large,
+            round(large.over_http_ms / small.over_http_ms, 2),
+            round(large.inside_ms / small.inside_ms, 2),
+        )
+
+    @property
+    def is_within(self) -> bool:
+        return max(self.over_http_ratio, self.inside_ratio) <= RATIO_AT_MOST
+
+
 @dataclass(slots=True)
 class Times:
     """How long each answer took."""
@@ -161,7 +186,7 @@ async def ask(
     over_http = [question.make(leads, rng) for _ in range(repeat)]
     inside = [question.make(leads, rng) for _ in range(repeat)]
     asked_again = [*over_http[:WARM], *over_http]
-    requests = [_request(it, running.party.token) for it in asked_again]
+    requests = [request(it.method, it.path, it.body, running.party.token) for it in asked_again]
     loaded = await closed_loop(running.server.port, requests, callers=1, keep=True)
     times.over_http_s += loaded.latencies_s[WARM:]
     answers = {index: msgspec.json.decode(body)["_data"] for index, body in loaded.answers.items()}
@@ -175,10 +200,10 @@ async def ask(
     return [f"{question.name}: {problem}" for problem in problems if problem]
 
 
-def _request(it: Asked, token: str) -> bytes:
-    body = b"" if it.body is None else msgspec.json.encode(it.body)
+def request(method: str, path: str, given: Shown | None, token: str) -> bytes:
+    body = b"" if given is None else msgspec.json.encode(given)
     lines = (
-        f"{it.method} {it.path} HTTP/1.1",
+        f"{method} {path} HTTP/1.1",
         "Host: 127.0.0.1",
         f"Authorization: Bearer {token}",
         "Content-Type: application/json",

@@ -155,7 +155,7 @@ def _rows(leads: Leads, upto: int) -> Iterator[dict[str, Any]]:
         first_name, last_name = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
         key, at = leads.key(number), oldest_at + int(number * step)
         yield {
-            "id": _id(at, rng),
+            "id": uuid_of(at, rng),
             "team_id": leads.party.team_id,
             "procedure_id": leads.plan.id,
             "contact_id": None,
@@ -191,7 +191,7 @@ def hamlet(number: int) -> str:
     return f"Hamlet {number}"
 
 
-def _id(at: int, rng: random.Random) -> str:
+def uuid_of(at: int, rng: random.Random) -> str:
     """A UUIDv7 of that moment."""
     rest = f"{rng.getrandbits(76):019x}"
     return (

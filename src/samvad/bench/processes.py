@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from samvad.bench.asking import QUESTIONS, RATIO_AT_MOST, Answered, Question, Times, ask
+from samvad.bench.asking import QUESTIONS, Measured, Question, Times, ask
 from samvad.bench.leads import Leads, fill, prepare
 from samvad.bench.result import Machine
 from samvad.bench.rig import Place, Rig, Tell, rig
@@ -42,21 +42,6 @@ class Options:
             raise BadRequest(
                 f"--bulk must be from 1 to {MOST_ITEMS:,} and at most a third of --processes; got {self.bulk:,}."
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Medians of one question among few leads and among many, over HTTP and of the operation alone."""
-
-    question: str
-    small: Answered
-    large: Answered
-    over_http_ratio: float
-    inside_ratio: float
-
-    @property
-    def is_within(self) -> bool:
-        return max(self.over_http_ratio, self.inside_ratio) <= RATIO_AT_MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +133,5 @@ async def _compare(question: Question, few: Side, many: Side, options: Options) 
             problems += await ask(
                 side.running, side.ctx, side.leads, question, repeat=size, rng=rng, times=times
             )
-    small, large = (it.medians() for it in took.values())
-    measured = Measured(
-        question.name,
-        small,
-        large,
-        round(large.over_http_ms / small.over_http_ms, 2),
-        round(large.inside_ms / small.inside_ms, 2),
-    )
+    measured = Measured.of(question.name, *(it.medians() for it in took.values()))
     return measured, problems[:1]

@@ -1,22 +1,23 @@
 """A result for people, and for programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from samvad.bench.asking import PAGE
+from samvad.bench.asking import PAGE, Measured
 from samvad.bench.asking import RATIO_AT_MOST as SLOWER_AT_MOST
 from samvad.bench.chaos import Proof, Run
+from samvad.bench.listing import Listed
 from samvad.bench.load import Latency
 from samvad.bench.processes import Scaled
 from samvad.bench.receivers import RATIO_AT_MOST, Comparison, Phase
 from samvad.bench.result import Result
 from samvad.bench.updating import SHARE_AT_LEAST
 
-AnyResult = Result | Proof | Comparison | Scaled
+AnyResult = Result | Proof | Comparison | Scaled | Listed
 
 WIDTH = 100  # columns, where it is not a terminal that says so
 
@@ -143,18 +144,48 @@ def show_comparison(found: Comparison, console: Console) -> None:
 def show_scaled(found: Scaled, console: Console) -> None:
     """Each question among few leads and among many, and the bulk update beside its floor."""
     title = f"samvad bench processes: {found.database}, made in {found.fill_s:,.0f} s"
+    _show_questions(
+        found.questions, console, title=title, repeat=found.repeat, sizes=(found.small, found.processes)
+    )
+    bulk = found.bulk
+    colour = "green" if bulk.share_of_floor >= SHARE_AT_LEAST else "red"
+    console.print(
+        f"Bulk update of {bulk.rows:,}: {bulk.rows_per_s:,.0f} rows a second from the PATCH to the end of its job, "
+        f"[{colour}]{bulk.share_of_floor:.0%}[/{colour}] of the bare driver's {bulk.floor_per_s:,.0f} "
+        f"({bulk.floor_before_per_s:,.0f} before, {bulk.floor_after_per_s:,.0f} after), {bulk.chunk} rows to a commit; "
+        f"lost: {bulk.lost:,}.",
+        highlight=False,
+    )
+    for problem in found.problems:
+        console.print(f"[red]{escape(problem)}[/red]", highlight=False)
+
+
+def show_listed(found: Listed, console: Console) -> None:
+    """Each question among few messages and among many."""
+    title = f"samvad bench list: {found.database}, made in {found.fill_s:,.0f} s"
+    _show_questions(
+        found.questions, console, title=title, repeat=found.repeat, sizes=(found.small, found.messages)
+    )
+    for problem in found.problems:
+        console.print(f"[red]{escape(problem)}[/red]", highlight=False)
+
+
+def _show_questions(
+    questions: Sequence[Measured], console: Console, *, title: str, repeat: int, sizes: tuple[int, int]
+) -> None:
+    small, large = sizes
     table = Table(title=title, title_justify="left")
-    table.add_column(f"p50 of {found.repeat}, ms")
+    table.add_column(f"p50 of {repeat}, ms")
     for where in ("HTTP", "inside"):
-        table.add_column(f"{where} {found.small:,}", justify="right")
-        table.add_column(f"{found.processes:,}", justify="right")
+        table.add_column(f"{where} {small:,}", justify="right")
+        table.add_column(f"{large:,}", justify="right")
         table.add_column("ratio", justify="right")
 
     def ratio(value: float) -> str:
         colour = "green" if value <= SLOWER_AT_MOST else "red"
         return f"[{colour}]{value:.2f}[/{colour}]"
 
-    for it in found.questions:
+    for it in questions:
         table.add_row(
             it.question,
             f"{it.small.over_http_ms:.2f}",
@@ -170,17 +201,6 @@ def show_scaled(found: Scaled, console: Console) -> None:
         f"{SLOWER_AT_MOST:g}.",
         highlight=False,
     )
-    bulk = found.bulk
-    colour = "green" if bulk.share_of_floor >= SHARE_AT_LEAST else "red"
-    console.print(
-        f"Bulk update of {bulk.rows:,}: {bulk.rows_per_s:,.0f} rows a second from the PATCH to the end of its job, "
-        f"[{colour}]{bulk.share_of_floor:.0%}[/{colour}] of the bare driver's {bulk.floor_per_s:,.0f} "
-        f"({bulk.floor_before_per_s:,.0f} before, {bulk.floor_after_per_s:,.0f} after), {bulk.chunk} rows to a commit; "
-        f"lost: {bulk.lost:,}.",
-        highlight=False,
-    )
-    for problem in found.problems:
-        console.print(f"[red]{escape(problem)}[/red]", highlight=False)
 
 
 def _fields(result: AnyResult) -> dict[str, object]:

@@ -16,13 +16,14 @@ from samvad.kit.errors import BadRequest
 
 if TYPE_CHECKING:
     from samvad.bench.chaos import Proof
+    from samvad.bench.listing import Listed
     from samvad.bench.options import Options
     from samvad.bench.processes import Scaled
     from samvad.bench.receivers import Comparison
     from samvad.bench.result import Result
     from samvad.bench.rig import Tell
 
-    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison, Scaled)
+    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison, Scaled, Listed)
 
 CALLERS = 64
 FEWEST, MOST = 16, 512  # connections of an open loop: what is due waits for one, and the wait counts
@@ -147,6 +148,22 @@ def processes(
         processes, small, bulk, place=Place(data.absolute() if data else None, database)
     )
     _run(lambda tell: scaling.run(options, tell), report.show_scaled, json)
+
+
+@bench.command("list")
+def list_messages(
+    messages: Annotated[int, typer.Option(help="How many messages there are in the end.")] = 10_000_000,
+    small: Annotated[int, typer.Option(help="Among how few the same is asked beside it.")] = 10_000,
+    database: Database = None,
+    data: Data = None,
+    json: Json = None,
+) -> None:
+    """Ask for a page of a conversation among ten thousand and ten million messages: at most 3 times as long."""
+    from samvad.bench import listing, report
+    from samvad.bench.rig import Place
+
+    options = listing.Options(messages, small, place=Place(data.absolute() if data else None, database))
+    _run(lambda tell: listing.run(options, tell), report.show_listed, json)
 
 
 def _options(
