@@ -1,6 +1,9 @@
 """The composition root: builds every part once. The only module that knows them all."""
 
 import asyncio
+from collections.abc import Coroutine
+from dataclasses import fields, replace
+from typing import Any
 
 import structlog
 from argon2 import PasswordHasher
@@ -9,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from samvad.api import wire
 from samvad.api.call import services
 from samvad.api.routes import Api
+from samvad.asgi.errors import error_reply
 from samvad.domain.context import Bells, Resources
 from samvad.domain.inbound import queries as inbound
 from samvad.domain.media import fetching
@@ -29,8 +33,9 @@ from samvad.jobs.queue import Job
 from samvad.jobs.recurring import Recurring
 from samvad.jobs.worker import Handler, Worker
 from samvad.kit.clock import Clock, system_clock
+from samvad.kit.errors import NotFound
 from samvad.kit.sealing import Seal
-from samvad.realtime.bell import Bell
+from samvad.realtime.exchange import open_exchange
 from samvad.settings import Settings
 from samvad.storage import Database, Lane, open_database
 from samvad.storage.blobs import Blobs
@@ -44,6 +49,9 @@ UNANSWERED_AFTER_MS = 60_000  # past the upstream time-out: nobody waits for the
 NAMED_AT_ONCE = 100
 DRAIN_S = 6.0
 """For POSTs and jobs under way when we are told to stop: whoever stops containers kills after ten seconds."""
+
+PROBED = ("/v1/health",)  # all that a worker answers
+NOT_HERE = NotFound("This process is a worker, it answers /v1/health only; ask one with the role web.")
 
 MEDIA_AT_ONCE = 4  # downloads from Meta: a few large ones must leave room for the rest of the day
 
@@ -60,6 +68,7 @@ class App:
     ) -> None:
         self.settings = settings
         self.db: Database = open_database(settings.database_url)
+        self.exchange = open_exchange(settings.database_url, stands=settings.role != "web")
         self.cloud = CloudApi(settings.graph_url, timeout_s=settings.upstream_timeout_s)
         self.res = Resources(
             db=self.db,
@@ -67,7 +76,7 @@ class App:
             seal=Seal(settings.secret_key),
             clock=clock,
             blobs=Blobs(settings.blob_url),
-            bells=Bells(inbound=Bell(), deliveries=Bell(), jobs=Bell()),
+            bells=Bells(**{it.name: self.exchange.bell(it.name) for it in fields(Bells)}),
             sends=Lane(self.db, sends.begin),
             outcomes=Lane(self.db, sends.finish),
             inbound=Lane(self.db, inbound.keep),
@@ -79,7 +88,7 @@ class App:
         self.directory = Directory(self.res)
         self.tokens = waba_tokens.Watch(self.res)
         self.cloud.on_invalid_token = self.tokens.suspect
-        self.folder = Folder(self.res)
+        self.folder = Folder(self.res, may=self.exchange.is_foreman)
         self.dispatcher = Dispatcher(self.res, rules=_patience(settings))
         self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs, but=SLOW)
         self.media_workers = [
@@ -110,6 +119,8 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._lifespan(receive, send)
+        if self.settings.role == "worker" and scope["path"] not in PROBED:
+            return await error_reply(NOT_HERE).send(send)
         if scope["type"] == "http" and scope["path"].startswith(ingress.PREFIX):
             return await self._ingress(scope, receive, send)
         if scope["type"] == "http" and connect.is_ours(scope["path"]):
@@ -119,24 +130,23 @@ class App:
         return await self._api(scope, receive, send)
 
     async def start(self) -> None:
-        """Bring the schema up to date and begin every loop."""
+        """Bring the schema up to date and begin every loop of this role."""
         await migrate(self.db)
+        await self.exchange.open()
+        works = self.settings.role != "web"
         self._loops = [
             asyncio.create_task(work, name=name)
             for name, work in (
-                ("fold", self.folder.run()),
-                ("deliveries", self.dispatcher.run()),
-                ("jobs", self.worker.run()),
-                ("bulk", self.bulk_worker.run()),
+                # What a process remembers, and hears from Meta, is its own.
+                ("directory", self.directory.run()),
                 ("tokens", self.tokens.run()),
-                *(("media", it.run()) for it in self.media_workers),
-                *((it.name, it.run()) for it in self._recurring()),
+                *(self._behind() if works else ()),
             )
         ]
-        self._loops.append(asyncio.create_task(applying.index_all(self.db), name="indexes"))
         for task in self._loops:
             task.add_done_callback(_notice)
-        await self.name_unanswered()
+        if works:
+            await self.name_unanswered()
 
     async def stop(self) -> None:
         """Take nothing new, finish what was begun, and let go, in that order."""
@@ -144,6 +154,7 @@ class App:
             await lane.close()
         for part in (self.folder, self.dispatcher):
             part.close()
+        self.exchange.resign()  # the batch under way has its lock: nobody folds before it
         for worker in (self.worker, self.bulk_worker, *self.media_workers):
             worker.close()
         draining = [task for task in self._loops if task.get_name() in ("fold", "deliveries", "jobs")]
@@ -157,9 +168,22 @@ class App:
                 log.warning("stop.broke_off", loop=task.get_name())
                 task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.exchange.close()
         await self.cloud.close()
         await self.res.blobs.close()
         await self.db.close()
+
+    def _behind(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """Everything behind the surfaces, by name. Of several workers one folds and keeps the timers."""
+        return [
+            ("fold", self.folder.run()),
+            ("deliveries", self.dispatcher.run()),
+            ("jobs", self.worker.run()),
+            ("bulk", self.bulk_worker.run()),
+            *(("media", it.run()) for it in self.media_workers),
+            *((it.name, replace(it, may=self.exchange.is_foreman).run()) for it in self._recurring()),
+            ("indexes", applying.index_all(self.db)),
+        ]
 
     async def name_unanswered(self) -> None:
         """Say which sends Meta never answered: they may have arrived, and are never sent again by us."""
@@ -221,7 +245,11 @@ class App:
         return {bulk.RUN: run_bulk}
 
     def _recurring(self) -> list[Recurring]:
-        """Everything that happens by the clock, on one page."""
+        """Everything that happens by the clock, on one page; the foreman alone does it.
+
+        The polls would ask Meta once for each process, and the names of unanswered sends stand in each log; the rest
+        only sweeps and forgets, and done twice at once, when a foreman is lost, it does no harm.
+        """
         clock, write = self.res.clock, self.db.write
         poll = templates.poll(self.res, every_s=self.settings.template_poll_s)
         number_poll_s = self.settings.number_poll_s

@@ -10,6 +10,7 @@ from samvad.kit.errors import BadRequest
 from samvad.kit.sealing import new_sealing_key
 
 META = "https://graph.facebook.com"
+ROLES = ("web", "worker", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class Settings:
 
     blob_url: str
     """Where files are kept: `file:///…` (the default), `s3://…`, `gs://…`, `az://…`."""
+
+    role: str = "all"
+    """What this process does: `web` answers HTTP, `worker` does everything behind it, `all` both (SQLite: always)."""
 
     graph_url: str = META
     """The Cloud API; the sandbox's address while you try things."""
@@ -86,12 +90,14 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
     said = {name: env[key] for name in _READ if (key := f"SAMVAD_{name.upper()}") in env}
     said |= {name: str(value) for name, value in given.items() if value is not None}
     data_dir = Path(said.get("data_dir", ".data")).absolute()
+    database_url = said.get("database_url") or f"sqlite:///{data_dir / 'samvad.db'}"
     return Settings(
         data_dir=data_dir,
-        database_url=said.get("database_url") or f"sqlite:///{data_dir / 'samvad.db'}",
+        database_url=database_url,
         secret_key=said.get("secret_key") or _kept_key(data_dir),
         public_url=_url(said, "public_url", "http://127.0.0.1:8000"),
         blob_url=said.get("blob_url") or f"file://{data_dir / 'files'}",
+        role=_role(said.get("role") or "all", database_url),
         graph_url=_url(said, "graph_url", META),
         allow_private_webhooks=said.get("allow_private_webhooks", "").lower() in ("1", "true", "yes", "on"),
         webhook_back_off_ms=_seconds(said.get("webhook_back_off_s", "")),
@@ -116,6 +122,7 @@ _READ = (
     "secret_key",
     "public_url",
     "blob_url",
+    "role",
     "graph_url",
     "allow_private_webhooks",
     "webhook_back_off_s",
@@ -157,6 +164,17 @@ def _url(said: Mapping[str, str], name: str, default: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise BadRequest(f"SAMVAD_{name.upper()} must begin with http:// or https://; got {url!r:.80}.")
     return url
+
+
+def _role(word: str, database_url: str) -> str:
+    if word not in ROLES:
+        raise BadRequest(f"SAMVAD_ROLE must be {', '.join(ROLES[:-1])} or {ROLES[-1]}; got {word!r:.40}.")
+    if word != "all" and database_url.startswith("sqlite"):
+        raise BadRequest(
+            f"The role {word} is for several processes on one PostgreSQL: a SQLite file belongs to one process, "
+            "which does everything. Leave the role out, or set SAMVAD_DATABASE_URL to postgresql://…"
+        )
+    return word
 
 
 def _sites(words: str) -> str:

@@ -17,12 +17,16 @@ def serve(
     port: int = 8000,
     data: DataDir = None,
     public_url: Annotated[str | None, typer.Option(help="Where the outside reaches this server.")] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(help="web, worker or all: what this process does; all but all needs PostgreSQL."),
+    ] = None,
 ) -> None:
-    """Run the API, Meta's webhooks and everything behind them, in one process."""
+    """Run the API, Meta's webhooks and everything behind them, in one process or in several."""
     from samvad.app import App
     from samvad.cli.running import read_settings
 
-    settings = read_settings(data_dir=data, public_url=public_url)
+    settings = read_settings(data_dir=data, public_url=public_url, role=role)
     run(App(settings), host=host, port=port)
 
 

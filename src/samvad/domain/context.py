@@ -24,6 +24,8 @@ class Bells:
     jobs: Bell
     media: Bell = field(default_factory=Bell)
     bulk: Bell = field(default_factory=Bell)
+    plugins: Bell = field(default_factory=Bell)
+    """Rung when a plugin or what is connected to it changed: forget what was remembered of it."""
 
 
 @dataclass(frozen=True, slots=True)

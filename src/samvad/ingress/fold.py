@@ -1,7 +1,7 @@
 """The fold: kept bytes become messages, statuses and deliveries; in batches, and any number of times."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -23,8 +23,10 @@ from samvad.domain.webhooks import queries as webhooks
 from samvad.domain.webhooks.model import ECHO_FIELD, About, chat_key
 from samvad.ingress import past
 from samvad.ingress.arrivals import arrival
+from samvad.kit.errors import Unavailable
 from samvad.kit.ids import is_id
 from samvad.storage import TROUBLE, Tx
+from samvad.storage.alone import FOLD, alone
 from samvad.whatsapp import people
 from samvad.whatsapp import webhooks as meta
 from samvad.whatsapp.errors import from_webhook
@@ -48,20 +50,27 @@ class Folded(NamedTuple):
 
 
 class Folder:
-    """Folds whatever was kept, until it is closed; then it finishes the batch it has begun."""
+    """Folds whatever was kept, until it is closed; then it finishes the batch it has begun.
 
-    def __init__(self, res: Resources) -> None:
+    Of several processes one does so, for long, so that its clock alone puts deliveries in order. Each batch takes a
+    lock besides: who is foreman changes hands in the middle of one, too.
+    """
+
+    def __init__(self, res: Resources, *, may: Callable[[], bool] = lambda: True) -> None:
         self._res = res
+        self._may = may
         self._one_at_a_time = asyncio.Lock()  # two batches at once would be told in either order
         self._closing = False
 
     async def run(self) -> None:
         while not self._closing:
             await self._res.bells.inbound.wait(LOOK_EVERY_S)
+            if not self._may():
+                continue
             await asyncio.sleep(GATHER_S)
             try:
                 # A full batch says that more is waiting; a small one, that gathering again is worth it.
-                while not self._closing and (await self._fold_batch()).is_full:
+                while not self._closing and self._may() and (await self._fold_batch()).is_full:
                     pass
             except TROUBLE as error:  # the events are kept; the next look finds them
                 log.warning("fold.database_trouble", error=repr(error))
@@ -100,7 +109,7 @@ class Folder:
         rows, _ = await res.db.write(inbound.unfolded_oldest_first, limit=BATCH, largest=LARGEST)
         for row in rows:
             try:
-                await res.db.write(fold_rows, [row], at=res.clock())
+                await res.db.write(fold_one, row, at=res.clock())
             except TROUBLE:
                 raise
             except Exception as error:
@@ -112,9 +121,21 @@ class Folder:
 
 def fold(tx: Tx, *, limit: int, at: int) -> Folded:
     """Fold the oldest kept bodies, as many as a unit may hold."""
+    if not alone(tx, FOLD):
+        return Folded(0, is_full=False)
     rows, more = inbound.unfolded_oldest_first(tx, limit=limit, largest=LARGEST)
     folded = fold_rows(tx, rows, at=at) if rows else 0
     return Folded(folded, is_full=more or folded < len(rows))
+
+
+def fold_one(tx: Tx, row: Any, *, at: int) -> None:
+    """Fold one of a batch; another process that does the same batch comes to each in the same order.
+
+    Raises kit.errors.Unavailable while one is at work.
+    """
+    if not alone(tx, FOLD):
+        raise Unavailable("Another process folds just now.")
+    fold_rows(tx, [row], at=at)
 
 
 def fold_rows(tx: Tx, rows: Sequence[Any], *, at: int) -> int:

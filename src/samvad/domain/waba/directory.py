@@ -10,9 +10,11 @@ from samvad.kit.errors import NotFound
 from samvad.kit.remember import Remembered
 from samvad.storage import Tx
 
+LOOK_EVERY_S = 3600.0  # nothing lives that long here
+
 
 class Directory:
-    """Plugins and numbers by id; a change is seen within kit.remember.FOR_S seconds."""
+    """Plugins and numbers by id; a change is seen within kit.remember.FOR_S seconds, mostly at once."""
 
     def __init__(self, res: Resources) -> None:
         self._res = res
@@ -60,6 +62,17 @@ class Directory:
             )
 
     def forget(self) -> None:
+        """Something changed: this process and all others ask anew."""
+        self._forget_here()
+        self._res.bells.plugins.ring()
+
+    async def run(self) -> None:
+        """Forget what other processes changed."""
+        while True:
+            await self._res.bells.plugins.wait(LOOK_EVERY_S)
+            self._forget_here()
+
+    def _forget_here(self) -> None:
         self._callbacks.forget()
         self._senders.forget()
         self._credentials.forget()
