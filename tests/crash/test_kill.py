@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -65,6 +65,12 @@ class Server:
             self.process.send_signal(signal.SIGKILL)
             await self.process.wait()
 
+    async def stop(self) -> int:
+        """Tell it to stop, and wait until it has; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return await self.process.wait()
+
     async def command(self, *words: str) -> Any:
         """What a `samvad` command prints, as JSON."""
         process = await asyncio.create_subprocess_exec(
@@ -76,11 +82,18 @@ class Server:
         return json.loads(printed)
 
 
+class Addressed(Protocol):
+    """Whatever answers HTTP at an address: a server, or something in front of several."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @dataclass
 class Traffic:
     """Clients that send, customers that write; and what each of them was told."""
 
-    server: Server
+    server: Addressed
     sandbox: Sandbox
     team: Team
     acknowledged: dict[str, str] = field(default_factory=dict)
@@ -121,20 +134,16 @@ class Traffic:
 
 
 @asynccontextmanager
-async def serving(
-    database_url: str, folder: Path
-) -> AsyncIterator[tuple[Server, Sandbox, Team, Receiver, App]]:
-    """A server in a process of its own, the sandbox and a customer's server here."""
+async def around(
+    database_url: str, folder: Path, *, public_url: str
+) -> AsyncIterator[tuple[dict[str, str], Sandbox, Receiver, App]]:
+    """The environment of servers that are processes of their own; the sandbox and a customer's server here."""
     quickly = Settings(delays=Delays(sent_ms=1, delivered_ms=20, read_ms=60), reply_delay_ms=10).changed(
         {"retry": {"first_s": 0.05, "max_s": 0.2}}
     )
     sandbox = Sandbox(BUSINESS, settings=quickly, seed=5)
     customer = Receiver()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     async with served(sandbox.app) as sandbox_url, served(customer) as customer.url:
-        given = {"graph_url": sandbox_url, "public_url": f"http://127.0.0.1:{port}"}
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SAMVAD_")},
             "PYTHONPATH": str(SOURCE),
@@ -142,23 +151,42 @@ async def serving(
             "SAMVAD_DATA_DIR": str(folder),
             "SAMVAD_DATABASE_URL": database_url,
             "SAMVAD_SECRET_KEY": SEALING_KEY,
-            "SAMVAD_GRAPH_URL": given["graph_url"],
-            "SAMVAD_PUBLIC_URL": given["public_url"],
+            "SAMVAD_GRAPH_URL": sandbox_url,
+            "SAMVAD_PUBLIC_URL": public_url,
             "SAMVAD_ALLOW_PRIVATE_WEBHOOKS": "1",
             "SAMVAD_WEBHOOK_BACK_OFF_S": "0.05",
         }
+        app = App(settings_for(database_url, folder, graph_url=sandbox_url, public_url=public_url))
+        try:
+            yield environment, sandbox, customer, app
+        finally:
+            sandbox.world.timeline.forget()
+            await sandbox.close()
+            await app.cloud.close()
+            await app.db.close()
+
+
+@asynccontextmanager
+async def serving(
+    database_url: str, folder: Path
+) -> AsyncIterator[tuple[Server, Sandbox, Team, Receiver, App]]:
+    """A server in a process of its own, the sandbox and a customer's server here."""
+    port = free_port()
+    public_url = f"http://127.0.0.1:{port}"
+    async with around(database_url, folder, public_url=public_url) as (environment, sandbox, customer, app):
         server = Server(port, environment)
-        app = App(settings_for(database_url, folder, **given))
         try:
             await server.start()
             team = await make_team(app, BUSINESS, name="Ada's Kitchen")
             yield server, sandbox, team, customer, app
         finally:
             await server.kill()
-            sandbox.world.timeline.forget()
-            await sandbox.close()
-            await app.cloud.close()
-            await app.db.close()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 async def test_kill_and_restart_lose_nothing_that_was_acknowledged(database_url: str, tmp_path: Path):
