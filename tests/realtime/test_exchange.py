@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from samvad.realtime import postgres
 from samvad.realtime.bell import Bell
 from samvad.realtime.exchange import Exchange, open_exchange
 from samvad.realtime.postgres import CHANNEL, PostgresExchange
@@ -86,6 +87,19 @@ async def test_one_process_is_the_foreman_and_another_is_as_soon_as_it_resigns(m
     assert not one.is_foreman()
     await until(other.is_foreman, within_s=0.5)
     assert not web.is_foreman()
+
+
+async def test_a_foreman_that_stands_still_loses_its_office(made: Make, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(postgres, "STANDS_STILL_S", 2)
+    one, other = await made(), await made()
+    await asyncio.sleep(0.1)
+    assert [one.is_foreman(), other.is_foreman()] == [True, False]
+
+    one._task.cancel()  # it does nothing any more, and its connection stays
+
+    await until(other.is_foreman, within_s=6)
+    assert not one.is_foreman()
+    one._task = None
 
 
 async def test_a_lost_connection_is_made_anew_and_what_was_rung_meanwhile_is_told(

@@ -19,6 +19,7 @@ CHANNEL = "samvad_bells"
 FOREMAN_LOCK = 0x53414D57 + 1  # beside the locks of storage.postgres
 GATHER_S = 0.01  # a NOTIFY is a commit: at most one in this time, for all bells that were rung
 LOOK_EVERY_S = 1.0  # how soon a dead foreman is missed, and a dead connection noticed
+STANDS_STILL_S = 10  # a process that says nothing for so long is no foreman: the database ends its session
 RETRY_S = 1.0
 ANSWER_S = 5.0  # a database that takes longer is as good as gone
 RESIGNED = "foreman"  # rung by a foreman that goes: whoever stands for it tries at once
@@ -145,7 +146,9 @@ class PostgresExchange(Exchange):
         if self._connection is not None and not self._connection.is_closed():
             return
         # Without waiting for the disk: nobody needs a ring that survives a crash.
-        self._connection = await connect_apart(self._url, synchronous_commit="off")
+        self._connection = await connect_apart(
+            self._url, synchronous_commit="off", idle_session_timeout=f"{STANDS_STILL_S}s"
+        )
         self._connection.add_termination_listener(self._lost)
         await self._connection.add_listener(CHANNEL, self._hear)
         self._ring_all()  # what was rung while nobody listened
