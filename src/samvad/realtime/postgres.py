@@ -86,17 +86,14 @@ class PostgresExchange(Exchange):
 
     async def _run(self) -> None:
         """Stay connected until closed; whoever was not heard meanwhile is told again."""
-        while True:
+        while not self._closing:
             try:
                 await self._connect()
                 await self._serve()
-                return
             except TROUBLE as error:
                 log.warning("exchange.connection_lost", error=repr(error))
-            await self._disconnect()
-            if self._closing:
-                return
-            await asyncio.sleep(RETRY_S)
+                await self._disconnect()
+                await asyncio.sleep(RETRY_S)
 
     async def _serve(self) -> None:
         while not self._closing:
@@ -146,11 +143,16 @@ class PostgresExchange(Exchange):
         if self._connection is not None and not self._connection.is_closed():
             return
         # Without waiting for the disk: nobody needs a ring that survives a crash.
-        self._connection = await connect_apart(
+        connection = await connect_apart(
             self._url, synchronous_commit="off", idle_session_timeout=f"{STANDS_STILL_S}s"
         )
-        self._connection.add_termination_listener(self._lost)
-        await self._connection.add_listener(CHANNEL, self._hear)
+        connection.add_termination_listener(self._lost)
+        try:
+            await connection.add_listener(CHANNEL, self._hear)
+        except TROUBLE:
+            connection.terminate()
+            raise
+        self._connection = connection
         self._ring_all()  # what was rung while nobody listened
 
     async def _disconnect(self) -> None:
@@ -162,8 +164,7 @@ class PostgresExchange(Exchange):
                 connection.terminate()
 
     def _hear(self, connection: Any, pid: int, channel: str, said: object) -> None:
-        assert self._connection is not None
-        if pid == self._connection.get_server_pid():
+        if pid == connection.get_server_pid():
             return
         for name in str(said).split():
             if name == RESIGNED:
