@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from samvad.domain.webhooks import queries as webhooks
 from samvad.domain.webhooks.model import ID_HEADER
 from samvad.domain.webhooks.tables import attempts, deliveries
 from samvad.sandbox import Sandbox
+from samvad.sandbox.deliveries import Delivery
 from samvad.storage import every_team
 from tests.crash.test_kill import Server, Traffic, around, free_port
 from tests.harness import BUSINESS, Receiver, Team, make_team, until
@@ -131,7 +133,11 @@ class Cluster:
             self.in_turn[phone].append(wamid)
             sent = [it for it in list(log)[-200:] if wamid in it.wamids]
             assert sent, "the sandbox forgot what it was to deliver"
-            await until(lambda sent=sent: any(it.last_status == 200 for it in sent), within_s=60)
+            await until(partial(_acknowledged, sent), within_s=60)
+
+
+def _acknowledged(sent: list[Delivery]) -> bool:
+    return any(it.last_status == 200 for it in sent)
 
 
 @asynccontextmanager
