@@ -1,0 +1,3 @@
+"""A self-hosted WhatsApp Business platform."""
+
+__version__ = "0.1.0"

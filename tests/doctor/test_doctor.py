@@ -355,7 +355,7 @@ async def test_a_backup_is_the_whole_database_while_it_is_written_to(
 
 
 def looked_at(copy: Path) -> tuple[list[Any], int, int]:
-    with closing(sqlite3.connect(copy)) as opened:
+    with closing(sqlite3.connect(copy / "samvad.db")) as opened:
         texts = opened.execute("select text from message").fetchall()
     return texts, copy.stat().st_mode, len(list(copy.parent.iterdir()))
 

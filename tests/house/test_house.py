@@ -3,10 +3,13 @@
 import os
 import re
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+import samvad
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -52,6 +55,12 @@ def test_no_file_names_a_folder_of_somebodys_machine():
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_says_what_and_never_from_where(lock):
     assert not PLACE.search(text_of(ROOT / lock))
+
+
+def test_the_package_says_the_version_that_pyproject_says():
+    declared = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["version"]
+
+    assert samvad.__version__ == declared
 
 
 def test_there_is_no_lock_of_a_kind_that_names_a_package_index():

@@ -21,6 +21,7 @@ def main() -> None:
     from samvad.cli import (  # noqa: F401  (each adds its commands)
         access,
         accounts,
+        backups,
         bench,
         demo,
         doctor,

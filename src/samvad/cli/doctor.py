@@ -1,8 +1,7 @@
-"""The doctor, and the backup it asks for."""
+"""The doctor."""
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from samvad.cli import app
 from samvad.cli.accounts import DataDir
-from samvad.kit.errors import BadRequest, SamvadError
+from samvad.kit.errors import SamvadError
 
 if TYPE_CHECKING:
     from samvad.domain.context import Resources
@@ -67,37 +66,3 @@ def show(findings: "list[Finding]") -> None:
         console.print(Text.assemble((f"{mark} ", colour), f"{it.check:<13}", it.words))
         if it.fix:
             console.print(Text(f"  fix: {it.fix}", style="bold"))
-
-
-@app.command()
-def backup(
-    to: Annotated[
-        Path | None,
-        typer.Option(help="The folder; default SAMVAD_BACKUP_DIR, or backups in the data folder."),
-    ] = None,
-    data: DataDir = None,
-) -> None:
-    """Copy the database while it is in use, check the copy, and print where it is (SQLite)."""
-    import sqlite3
-
-    from samvad.cli.running import read_settings
-    from samvad.domain.doctor.disk import PG_DUMP
-    from samvad.kit.clock import system_clock
-    from samvad.storage.backup import back_up, sqlite_file
-
-    settings = read_settings(data_dir=data)
-    file = sqlite_file(settings.database_url)
-    if file is None:
-        raise BadRequest(f"PostgreSQL backs up with its own tool; the doctor then watches the age: {PG_DUMP}")
-    if not file.exists():
-        raise BadRequest(f"There is no database at {file}; `samvad migrate` makes one.")
-    folder = to or settings.backup_dir or settings.data_dir / "backups"
-    try:
-        made = back_up(file, folder, at_ms=system_clock())
-    except (OSError, sqlite3.Error) as error:
-        raise BadRequest(f"No backup was made: {error}.") from None
-    typer.echo(made)
-    reminder = (
-        "Keep SAMVAD_SECRET_KEY (or secret.key) apart from it: Meta's tokens in it open with that key only."
-    )
-    typer.echo(f"{reminder} Files are not in it: back up {settings.blob_url} too.", err=True)

@@ -11,6 +11,7 @@
     ├── Refused           4xx   the Cloud API said no; carries Meta's own error object
     ├── Ambiguous         504   the Cloud API did not answer, so nobody knows whether it acted
     ├── Unreachable       502   the Cloud API could not be reached, so nothing was done
+    ├── NotMigrated       500   the database could not be brought to this version's schema
     └── Unavailable       503   too much is waiting; try again after `retry_after_s`
 
 A programmer's mistake is an assertion, never one of these.
@@ -55,6 +56,12 @@ class NotFound(SamvadError):
 
 class TooSlow(SamvadError):
     """What was asked takes longer than anybody should wait; it must ask for less."""
+
+
+class NotMigrated(SamvadError):
+    """The database could not be brought to this version's schema, and is as it was."""
+
+    status = 500
 
 
 class Conflict(SamvadError):

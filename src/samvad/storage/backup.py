@@ -9,6 +9,8 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 UNFINISHED = ".part"
+BEFORE = "before-"
+KEPT_BEFORE = 3  # copies made before migrations: each is as large as the database
 
 
 def sqlite_file(database_url: str) -> Path | None:
@@ -17,14 +19,12 @@ def sqlite_file(database_url: str) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def back_up(file: Path, folder: Path, *, at_ms: int) -> Path:
+def copy_database(file: Path, target: Path) -> None:
     """Copy a database that others go on writing to, check the copy, and only then give it its name.
 
     The copy is one moment of the database. Raises OSError, sqlite3.Error.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
-    target = folder / f"samvad-{moment}.db"
+    target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(UNFINISHED)
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
@@ -40,7 +40,21 @@ def back_up(file: Path, folder: Path, *, at_ms: int) -> Path:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-    return target
+
+
+def copy_before(file: Path, revision: str, *, at_ms: int) -> Path:
+    """Keep a copy of a database that is about to be migrated, beside it; of such copies the newest few stay."""
+    kept = file.parent / f"{BEFORE}{revision}-{stamp(at_ms)}.db"
+    copy_database(file, kept)
+    copies = sorted(file.parent.glob(f"{BEFORE}*.db"), key=lambda it: it.stat().st_mtime_ns)
+    for old in copies[:-KEPT_BEFORE]:
+        old.unlink(missing_ok=True)
+    return kept
+
+
+def stamp(at_ms: int) -> str:
+    """A moment in a file's name: 20260131T120000Z."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def problem_of(file: Path) -> str | None:
@@ -54,12 +68,12 @@ def problem_of(file: Path) -> str | None:
 
 
 def newest_in(folder: Path) -> Path | None:
-    """The newest finished file of a backup folder, whoever wrote it; an empty one is no backup."""
+    """The newest finished backup of a folder, whoever made it, a file or a folder; an empty one is none."""
     if not folder.is_dir():
         return None
-    files = [
-        it
-        for it in folder.iterdir()
-        if it.is_file() and not it.name.startswith(".") and it.suffix != UNFINISHED and it.stat().st_size
-    ]
-    return max(files, key=lambda it: it.stat().st_mtime, default=None)
+    found = [it for it in folder.iterdir() if not it.name.startswith(".") and it.suffix != UNFINISHED]
+    return max((it for it in found if _holds(it)), key=lambda it: it.stat().st_mtime, default=None)
+
+
+def _holds(it: Path) -> bool:
+    return any(it.iterdir()) if it.is_dir() else it.is_file() and it.stat().st_size > 0

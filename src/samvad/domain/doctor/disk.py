@@ -61,7 +61,7 @@ def _database(place: Place) -> Finding:
         return fault(
             "disk",
             f"{file} is damaged: {problem:.300}",
-            f"stop the server, keep a copy, restore a backup to {file}",
+            f"stop the server, then: samvad restore BACKUP --data {place.data_dir} --force    # it is kept aside",
         )
     wal = file.with_name(file.name + "-wal")
     size = wal.stat().st_size if wal.exists() else 0
