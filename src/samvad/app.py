@@ -13,6 +13,7 @@ from samvad.api import wire
 from samvad.api.call import services
 from samvad.api.routes import Api
 from samvad.asgi.errors import error_reply
+from samvad.asgi.requests import identified
 from samvad.domain.context import Bells, Resources
 from samvad.domain.inbound import queries as inbound
 from samvad.domain.media import fetching
@@ -119,6 +120,8 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._lifespan(receive, send)
+        if scope["type"] == "http":
+            send = identified(scope, send)
         if self.settings.role == "worker" and scope["path"] not in PROBED:
             return await error_reply(NOT_HERE).send(send)
         if scope["type"] == "http" and scope["path"].startswith(ingress.PREFIX):

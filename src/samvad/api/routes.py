@@ -239,8 +239,15 @@ def _starlette(services: Services) -> ASGIApp:
         CORSMiddleware,
         allow_origins=["*"],
         allow_methods=["*"],
-        allow_headers=["authorization", "content-type", "accept", "x-chakra-sdk", "idempotency-key"],
-        expose_headers=["retry-after"],
+        allow_headers=[
+            "authorization",
+            "content-type",
+            "accept",
+            "x-chakra-sdk",
+            "idempotency-key",
+            "x-request-id",
+        ],
+        expose_headers=["retry-after", "x-request-id"],
         max_age=86400,
     )
     app = Starlette(

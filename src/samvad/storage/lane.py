@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from samvad.kit.errors import SamvadError, Unavailable
+from samvad.kit.tracing import of_nobody
 from samvad.storage.database import TROUBLE, Database
 from samvad.storage.tx import Tx
 
@@ -54,7 +55,7 @@ class Lane(Generic[Item, Done]):
         entry: Entry[Item, Done] = Entry(item, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
+            self._runner = asyncio.create_task(self._run(), context=of_nobody())
         return await entry.future
 
     async def close(self) -> None:

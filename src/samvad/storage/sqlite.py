@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 
 from samvad.kit.errors import Unavailable
+from samvad.kit.tracing import of_nobody
 from samvad.storage.attributes import ScalarKind, attribute_index
 from samvad.storage.database import Database, too_slow
 from samvad.storage.unit import Step, T
@@ -141,7 +142,7 @@ class SqliteDatabase(Database):
 
     def _go_on(self) -> None:
         if self._runner is None:
-            self._runner = asyncio.create_task(self._commit_until_idle())
+            self._runner = asyncio.create_task(self._commit_until_idle(), context=of_nobody())
 
     def _refuse_when_full(self) -> None:
         if self._closed:

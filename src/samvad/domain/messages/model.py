@@ -48,6 +48,7 @@ class News(NamedTuple):
     error: dict[str, Any] | None = None
     message_id: str | None = None  # ours, where the status brought it back
     imported: bool = False  # of history: it moves the message, and is told to nobody
+    request_id: str | None = None  # of the send that this is the answer to
 
 
 class Progress(NamedTuple):
@@ -121,6 +122,7 @@ class Order:
     replies_to_wamid: str | None = None
     group_id: str | None = None
     promise: Promise | None = None
+    request_id: str | None = None  # of the HTTP request that asked for it
 
 
 @dataclass(frozen=True, slots=True)

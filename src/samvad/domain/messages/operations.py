@@ -19,7 +19,7 @@ from samvad.domain.messages.sends import Answered, Begun, Earlier
 from samvad.domain.templates import operations as templates
 from samvad.domain.templates.values import TemplateValues
 from samvad.domain.waba.model import Sender
-from samvad.kit import errors, phones
+from samvad.kit import errors, phones, tracing
 from samvad.kit.chance import chance
 from samvad.kit.ids import new_id
 from samvad.storage import Tx
@@ -99,6 +99,7 @@ async def send(
         replies_to_wamid=quoted if isinstance(quoted, str) else None,
         group_id=_group(payload),
         promise=_promise(idempotency_key, sender, f"{version}/{edge}", payload),
+        request_id=tracing.current(),
     )
     sent, _ = await _carry_out(ctx, sender, order, payload, Route(version, edge))
     return sent
@@ -142,6 +143,7 @@ async def send_template(
         context={"contactIdentifier": to, "messageTemplateId": template.id},
         source={"sourceId": ctx.key_id, "sourceType": "API"} if ctx.key_id else None,
         promise=_promise(idempotency_key, sender, "template", payload),
+        request_id=tracing.current(),
     )
     sent, message = await _carry_out(ctx, sender, order, payload)
     if message is None:  # the key's earlier send

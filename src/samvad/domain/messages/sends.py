@@ -228,8 +228,12 @@ def _row(
 def _news(answer: Answered) -> News:
     order = answer.order
     if answer.wamid is None:
-        return News(order.team_id, None, Status.FAILED, answer.at, answer.error, order.id)
-    return News(order.team_id, answer.wamid, Status.SENT, answer.at, None, order.id)
+        return News(
+            order.team_id, None, Status.FAILED, answer.at, answer.error, order.id, request_id=order.request_id
+        )
+    return News(
+        order.team_id, answer.wamid, Status.SENT, answer.at, None, order.id, request_id=order.request_id
+    )
 
 
 def _also_known(tx: Tx, answers: Sequence[Answered], *, at: int) -> None:

@@ -119,9 +119,7 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
     if parked:
         tx.execute(PARK, parked)
     _advance(tx, [after[it] for it in after if after[it] is not before[it]])
-    record(
-        tx, [Event(it.team_id, f"message.{it.status.name.lower()}", message) for message, it in steps], at=at
-    )
+    record(tx, [_event(it) for it in steps], at=at)
     accepted = [it for it in after if before[it].wamid is None and after[it].wamid is not None]
     telling.moved(tx, accepted, steps, at=at)
     return list(after.values())
@@ -148,6 +146,12 @@ def forget_parked(tx: Tx, *, before: int) -> int:
     Their webhooks are still kept as inbound events.
     """
     return tx.execute(OLD_PARKED, {"before": before}).rowcount
+
+
+def _event(step: telling.Step) -> Event:
+    news = step.news
+    data = {"requestId": news.request_id} if news.request_id is not None else None
+    return Event(news.team_id, f"message.{news.status.name.lower()}", step.message_id, data=data)
 
 
 def _with_acceptance(message: Progress, news: News) -> Sequence[News]:
