@@ -26,22 +26,25 @@ from samvad.domain.waba import tokens as waba_tokens
 from samvad.domain.waba.directory import Directory
 from samvad.domain.webhooks import operations as webhooks
 from samvad.domain.webhooks.dispatch import Dispatcher
-from samvad.domain.webhooks.model import BACK_OFF_MS, DAY_MS, Rules
+from samvad.domain.webhooks.model import BACK_OFF_MS, DAY_MS, Attempt, Pending, Rules
 from samvad.ingress import endpoint as ingress
 from samvad.ingress import past
+from samvad.ingress.checking import Check
 from samvad.ingress.fold import Folder
 from samvad.jobs.queue import Job
 from samvad.jobs.recurring import Recurring
 from samvad.jobs.worker import Handler, Worker
 from samvad.kit.clock import Clock, system_clock
 from samvad.kit.errors import NotFound
+from samvad.kit.ids import made_at
 from samvad.kit.sealing import Seal
 from samvad.realtime.exchange import open_exchange
 from samvad.settings import Settings
 from samvad.storage import Database, Lane, open_database
 from samvad.storage.blobs import Blobs
 from samvad.storage.schema import migrate
-from samvad.web import connect, docs
+from samvad.web import connect, docs, operating
+from samvad.web.measures import Measures
 from samvad.whatsapp.cloud_api import CloudApi
 
 KEEP_PROMISES_MS = 24 * 60 * 60 * 1000
@@ -51,10 +54,15 @@ NAMED_AT_ONCE = 100
 DRAIN_S = 6.0
 """For POSTs and jobs under way when we are told to stop: whoever stops containers kills after ten seconds."""
 
-PROBED = ("/v1/health",)  # all that a worker answers
-NOT_HERE = NotFound("This process is a worker, it answers /v1/health only; ask one with the role web.")
+PROBED = ("/v1/health",)  # all that a worker answers, beside what an operator asks
+NOT_HERE = NotFound(
+    "This process is a worker: it answers /v1/health, /live, /ready and /metrics; ask one with the role web."
+)
 
 MEDIA_AT_ONCE = 4  # downloads from Meta: a few large ones must leave room for the rest of the day
+
+CHECK_EVERY_S = 10.0
+"""Between two looks for lost events, of a hundred each: ten a second are all compared, of more some."""
 
 SLOW = (fetching.FETCH, bulk.RUN)
 
@@ -91,6 +99,9 @@ class App:
         self.cloud.on_invalid_token = self.tokens.suspect
         self.folder = Folder(self.res, may=self.exchange.is_foreman)
         self.dispatcher = Dispatcher(self.res, rules=_patience(settings))
+        self.measures = Measures() if settings.metrics else None
+        if self.measures is not None:
+            self._watch(self.measures)
         self.worker = Worker(self.db, self._handlers(), clock=clock, bell=self.res.bells.jobs, but=SLOW)
         self.media_workers = [
             Worker(
@@ -106,8 +117,17 @@ class App:
         self.bulk_worker = Worker(
             self.db, self._bulk_handlers(), clock=clock, bell=self.res.bells.bulk, at_once=2, only=(bulk.RUN,)
         )
-        self._ingress = ingress.Ingress(self.res, self.directory)
-        self._api = Api(services(self.res, self.directory, rate_limit=settings.rate_limit))
+        on_reply = self.measures.request if self.measures is not None else None
+        self._ingress = ingress.Ingress(self.res, self.directory, on_reply=on_reply)
+        self._api = Api(services(self.res, self.directory, rate_limit=settings.rate_limit, on_reply=on_reply))
+        self._check = Check(self.res)
+        self._serving = False
+        self._operating = operating.Operating(
+            self.res,
+            is_serving=lambda: self._serving,
+            measures=self.measures,
+            token=settings.metrics_token,
+        )
         self._docs = docs.Docs()
         self._connect = connect.Connecting(
             self.res,
@@ -122,15 +142,20 @@ class App:
             return await self._lifespan(receive, send)
         if scope["type"] == "http":
             send = identified(scope, send)
-        if self.settings.role == "worker" and scope["path"] not in PROBED:
+        if self.settings.role == "worker" and not self._is_probe(scope):
             return await error_reply(NOT_HERE).send(send)
         if scope["type"] == "http" and scope["path"].startswith(ingress.PREFIX):
             return await self._ingress(scope, receive, send)
         if scope["type"] == "http" and connect.is_ours(scope["path"]):
             return await self._connect(scope, receive, send)
+        if scope["type"] == "http" and self._operating.is_ours(scope["path"]):
+            return await self._operating(scope, receive, send)
         if scope["type"] == "http" and docs.is_ours(scope["path"]):
             return await self._docs(scope, receive, send)
         return await self._api(scope, receive, send)
+
+    def _is_probe(self, scope: Scope) -> bool:
+        return scope["path"] in PROBED or self._operating.is_ours(scope["path"])
 
     async def start(self) -> None:
         """Bring the schema up to date and begin every loop of this role."""
@@ -150,9 +175,11 @@ class App:
             task.add_done_callback(_notice)
         if works:
             await self.name_unanswered()
+        self._serving = True
 
     async def stop(self) -> None:
         """Take nothing new, finish what was begun, and let go, in that order."""
+        self._serving = False
         for lane in (self.res.sends, self.res.inbound, self.res.outcomes):
             await lane.close()
         for part in (self.folder, self.dispatcher):
@@ -198,6 +225,25 @@ class App:
         """Keep the log of webhooks to its time."""
         keep_ms = round(self.settings.webhook_keep_days * DAY_MS)
         await webhooks.forget_old(self.db, before=self.res.clock() - keep_ms)
+
+    async def look_for_lost(self) -> None:
+        """Compare some raw events with what is here, and count."""
+        if self.measures is not None:
+            self.measures.checked(*await self._check.look())
+
+    def _watch(self, measures: Measures) -> None:
+        """Have what works tell what it does; each tells in a call that costs a microsecond."""
+        for name in ("sends", "outcomes", "inbound"):
+            getattr(self.res, name).on_batch = measures.lane(name)
+        self.dispatcher.settled.on_batch = measures.lane("settled")
+        self.cloud.on_answer = measures.upstream
+
+        def posted(delivery: Pending, attempt: Attempt) -> None:
+            outcome = str(attempt.status) if attempt.status is not None else "silence"
+            lag_s = (attempt.ended_at - made_at(delivery.id)) / 1000 if not delivery.attempts else None
+            measures.post(outcome, attempt.duration_ms / 1000, lag_s)
+
+        self.dispatcher.on_attempt = posted
 
     def _handlers(self) -> dict[str, Handler]:
         async def open_leads(job: Job) -> None:
@@ -283,6 +329,7 @@ class App:
                 lambda: write(jobs_queries.forget_orphans, before=clock() - bulk.KEEP_ORPHANS_MS),
             ),
             Recurring("webhooks.forget_old", 3600.0, self.forget_webhooks),
+            *([Recurring("ingress.check", CHECK_EVERY_S, self.look_for_lost)] if self.measures else []),
         ]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

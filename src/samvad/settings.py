@@ -74,6 +74,12 @@ class Settings:
     log_format: str = "json"
     """`json`, or `console` for a person."""
 
+    metrics: bool = False
+    """Whether `/metrics` is there. Off: its numbers are those of all teams, and the API's port is everybody's."""
+
+    metrics_token: str = field(default="", repr=False)
+    """What whoever asks for `/metrics` from elsewhere has to bear; from this machine itself nobody has to."""
+
     backup_dir: Path | None = None
     """Where `samvad backup` writes, and where the doctor looks; default `backups` in the data folder."""
 
@@ -111,6 +117,8 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         send_patience_s=_number(said, "send_patience_s", 5.0),
         rate_limit=_number(said, "rate_limit", 0.0),
         log_format=said.get("log_format", "json"),
+        metrics=said.get("metrics", "").lower() in ("1", "true", "yes", "on"),
+        metrics_token=_token(said),
         backup_dir=Path(said["backup_dir"]).absolute() if said.get("backup_dir") else None,
         backup_max_age_h=_number(said, "backup_max_age_h", 48.0),
     )
@@ -136,6 +144,8 @@ _READ = (
     "send_patience_s",
     "rate_limit",
     "log_format",
+    "metrics",
+    "metrics_token",
     "backup_dir",
     "backup_max_age_h",
 )
@@ -183,6 +193,17 @@ def _sites(words: str) -> str:
             f"SAMVAD_CONNECT_FRAME_ANCESTORS must be * or sites with spaces between; got {words!r:.80}."
         )
     return words
+
+
+def _token(said: Mapping[str, str]) -> str:
+    token = said.get("metrics_token", "").strip()
+    if token and not re.fullmatch(
+        r"[\x21-\x7e]{16,}", token
+    ):  # it stands in a header, and is all there is to guess
+        raise BadRequest(
+            "SAMVAD_METRICS_TOKEN must have at least 16 printable characters without spaces: `openssl rand -hex 32`."
+        )
+    return token
 
 
 def _number(said: Mapping[str, str], name: str, default: float, *, least: float = 0.0) -> float:

@@ -93,6 +93,7 @@ def test_every_command_that_a_guide_or_the_readme_names_is_one() -> None:
     from samvad.cli import (  # noqa: F401
         access,
         accounts,
+        backups,
         bench,
         demo,
         doctor,

@@ -1,6 +1,7 @@
 """A request as an operation's endpoint sees it, and the adapter that makes endpoints of functions."""
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,13 +45,21 @@ class Services:
     directory: Directory
     principals: Remembered[str, Principal]
     limits: Limits
+    on_reply: Callable[[str, int, float], None] | None = None
+    """Told the operation, the status and the seconds of each reply."""
 
 
-def services(res: Resources, directory: Directory, *, rate_limit: float = 0.0) -> Services:
+def services(
+    res: Resources,
+    directory: Directory,
+    *,
+    rate_limit: float = 0.0,
+    on_reply: Callable[[str, int, float], None] | None = None,
+) -> Services:
     async def ask(token: str) -> Principal:
         return await accounts.authenticate(res, token)
 
-    return Services(res, directory, Remembered(ask), Limits(rate_limit))
+    return Services(res, directory, Remembered(ask), Limits(rate_limit), on_reply)
 
 
 @dataclass(slots=True)
@@ -144,17 +153,21 @@ class Served:
         self._services = services
         self._endpoint = endpoint
         self._key = key
+        self._name = operation_of(endpoint)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(scope, receive, send, scope.get("path_params", {}))
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, path: Mapping[str, str]) -> None:
+        began = time.monotonic()
         try:
             principal = await self._principal(scope)
             named = {name: storable(value) for name, value in path.items()}
             reply = await self._endpoint(Call(self._services, scope, receive, named, principal))
         except Exception as error:
             reply = error_reply(error)
+        if self._services.on_reply is not None:
+            self._services.on_reply(self._name, reply.status, time.monotonic() - began)
         await reply.send(send)
 
     async def _principal(self, scope: Scope) -> Principal | None:
@@ -169,6 +182,11 @@ class Served:
         principal = await self._services.principals(token.strip())
         self._services.limits.count(principal.key_id, principal.rate_limit)
         return principal
+
+
+def operation_of(endpoint: Endpoint) -> str:
+    """What an operation is called where requests are counted: its endpoint's name."""
+    return str(getattr(getattr(endpoint, "func", endpoint), "__name__", "unknown")).strip("_")
 
 
 def numbers_of(query: Mapping[str, str]) -> dict[str, Any]:

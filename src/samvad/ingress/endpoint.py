@@ -2,6 +2,8 @@
 
 import hmac
 import re
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qs
 
@@ -27,7 +29,15 @@ _received = text("EVENT_RECEIVED")
 class Ingress:
     """The ASGI application behind Meta's callback URL of each plugin."""
 
-    def __init__(self, res: Resources, directory: Directory) -> None:
+    def __init__(
+        self,
+        res: Resources,
+        directory: Directory,
+        *,
+        on_reply: Callable[[str, int, float], None] | None = None,
+    ) -> None:
+        """`on_reply` is told the operation, the status and the seconds of each reply."""
+        self._on_reply = on_reply
         self._res = res
         self._directory = directory
         self._refused: dict[
@@ -35,10 +45,13 @@ class Ingress:
         ] = {}  # by plugin: how many since the last good one, and when
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.monotonic()
         try:
             reply = await self._answer(scope, receive)
         except Exception as error:
             reply = error_reply(error)
+        if self._on_reply is not None:
+            self._on_reply("meta_webhook", reply.status, time.monotonic() - began)
         await reply.send(send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:

@@ -21,3 +21,8 @@ def oldest_id(at: int) -> str:
     """The least id that could be made at this moment (epoch milliseconds): all older ones sort before it."""
     word = f"{max(at, 0):012x}"
     return f"{word[:8]}-{word[8:]}-7000-8000-000000000000"
+
+
+def made_at(id: str) -> int:
+    """When one of our ids was made, in epoch milliseconds."""
+    return int(id[:8] + id[9:13], 16)

@@ -36,8 +36,16 @@ class Lane(Generic[Item, Done]):
     """Turns many concurrent single calls into few plural ones, in order of arrival."""
 
     def __init__(
-        self, db: Database, unit: Plural[Item, Done], *, batch: int = BATCH, waiting: int = WAITING
+        self,
+        db: Database,
+        unit: Plural[Item, Done],
+        *,
+        batch: int = BATCH,
+        waiting: int = WAITING,
+        on_batch: Callable[[int, float], None] | None = None,
     ) -> None:
+        """`on_batch` is told the size of each batch and the seconds its commit took."""
+        self.on_batch = on_batch
         self._db = db
         self._unit = unit
         self._batch = batch
@@ -87,6 +95,7 @@ class Lane(Generic[Item, Done]):
     async def _commit(self, batch: list[Entry[Item, Done]]) -> None:
         if not batch:
             return
+        began = time.monotonic()
         try:
             results = await self._db.write(self._unit, [entry.item for entry in batch])
         except TROUBLE as error:
@@ -97,6 +106,8 @@ class Lane(Generic[Item, Done]):
             else:
                 await self._commit_halves(batch)
         else:
+            if self.on_batch is not None:
+                self.on_batch(len(batch), time.monotonic() - began)
             self._answer(batch, results)
 
     async def _commit_halves(self, batch: list[Entry[Item, Done]]) -> None:

@@ -17,6 +17,7 @@ Everything else (`get`, `post`, `delete`, and the named calls) returns Meta's an
 
 import hmac
 import re
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC
@@ -102,6 +103,8 @@ class CloudApi:
         self._connections = connections
         self.on_invalid_token: Callable[[str], None] | None = None
         """Told of each token that Meta calls invalid (code 190), whatever the call was; it must be quick."""
+        self.on_answer: Callable[[str, float], None] | None = None
+        """Told what came of each call (a status like `200`, or `silence`), and the seconds it took."""
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
         self._json_headers: dict[str, dict[str, str]] = {}
@@ -403,6 +406,7 @@ class CloudApi:
         if not data:  # a GET, a form (which names its own type), or an empty body
             headers = {"Authorization": headers["Authorization"]}
         session = self._session or self._open()
+        began = time.monotonic()
         try:
             async with session.request(
                 method,
@@ -416,8 +420,12 @@ class CloudApi:
                 waits = NO_WAITS if response.ok else waits_of(response.headers)
                 if not response.ok:
                     self._notice_token(body, token)
+                if self.on_answer is not None:
+                    self.on_answer(str(response.status), time.monotonic() - began)
                 return Answer(response.status, without_token(body, token), body is None, waits)
         except SILENT as error:
+            if self.on_answer is not None:
+                self.on_answer("silence", time.monotonic() - began)
             return no_answer(error, token)
 
     def _notice_token(self, body: bytes | None, token: str) -> None:

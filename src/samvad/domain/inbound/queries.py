@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, func
+from sqlalchemy import Row, bindparam, case, func, literal
 
 from samvad.domain.inbound.tables import inbound_events
 from samvad.storage import Tx, every_team
@@ -67,6 +67,22 @@ MARKED = (
 
 BODY = every_team.select(inbound_events.c.id, inbound_events.c.body).where(among(inbound_events.c.id, "ids"))
 
+FOLDED_ONES = (
+    every_team.select(
+        inbound_events.c.id,
+        inbound_events.c.team_id,
+        inbound_events.c.folded_at,
+        inbound_events.c.problem,
+        case(
+            (func.length(inbound_events.c.body) <= bindparam("largest"), inbound_events.c.body),
+            else_=literal(b"{}"),
+        ).label("body"),
+    )
+    .where(inbound_events.c.id > bindparam("after"))
+    .order_by(inbound_events.c.id)
+    .limit(bindparam("limit"))
+)
+
 WAITING = (
     every_team.select(func.count()).select_from(inbound_events).where(inbound_events.c.folded_at.is_(None))
 )
@@ -125,6 +141,19 @@ def waiting(tx: Tx) -> int:
     """How many events have not been folded yet; the index of the waiting ones alone is counted."""
     row = tx.first(WAITING)
     return int(row[0]) if row else 0
+
+
+def newest_id(tx: Tx) -> int:
+    """The id of the event that was kept last, 0 where there is none."""
+    row = tx.first(every_team.select(func.max(inbound_events.c.id)))
+    return int(row[0] or 0) if row else 0
+
+
+def folded_oldest_first(tx: Tx, *, after: int, limit: int, largest: int) -> Sequence[Row[Any]]:
+    """Events behind this one, up to the first that still waits; of a larger body the bytes are left out."""
+    rows = tx.all(FOLDED_ONES, {"after": after, "limit": limit, "largest": largest})
+    waits = next((n for n, row in enumerate(rows) if row.folded_at is None), len(rows))
+    return rows[:waits]
 
 
 def fold_again(

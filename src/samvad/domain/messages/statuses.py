@@ -1,6 +1,6 @@
 """What became of our messages: news in any order, even before we know the message."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Row, bindparam, case, func
@@ -75,6 +75,10 @@ UNPARK = (
     )
 )
 
+PARKED = every_team.select(parked_statuses.c.team_id, parked_statuses.c.wamid).where(
+    among(parked_statuses.c.wamid, "wamids")
+)
+
 OLD_PARKED = every_team.delete(parked_statuses).where(parked_statuses.c.parked_at < bindparam("before"))
 
 PARKED_AND_KNOWN = (
@@ -146,6 +150,14 @@ def forget_parked(tx: Tx, *, before: int) -> int:
     Their webhooks are still kept as inbound events.
     """
     return tx.execute(OLD_PARKED, {"before": before}).rowcount
+
+
+def parked(tx: Tx, wanted: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of these messages, by team and wamid, of which something is parked."""
+    if not wanted:
+        return set()
+    rows = tx.all(PARKED, {"wamids": {wamid for _, wamid in wanted}})
+    return {(row.team_id, row.wamid) for row in rows} & set(wanted)
 
 
 def _event(step: telling.Step) -> Event:

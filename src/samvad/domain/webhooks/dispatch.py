@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -10,7 +11,15 @@ import structlog
 from samvad.domain.accounts.operations import webhook_secrets
 from samvad.domain.context import Resources
 from samvad.domain.webhooks import serving
-from samvad.domain.webhooks.model import EVERY_CHAT, Endpoint, Pending, Rules, Verdict, signed_headers
+from samvad.domain.webhooks.model import (
+    EVERY_CHAT,
+    Attempt,
+    Endpoint,
+    Pending,
+    Rules,
+    Verdict,
+    signed_headers,
+)
 from samvad.domain.webhooks.posting import Poster
 from samvad.kit.ids import new_id
 from samvad.kit.remember import Remembered
@@ -37,6 +46,7 @@ class Dispatcher:
         self.settled: Lane[serving.Tried, Verdict] = Lane(res.db, serving.settle)
         self.secrets = Remembered(partial(webhook_secrets, res))
         self.poster: Poster | None = None
+        self.on_attempt: Callable[[Pending, Attempt], None] | None = None
         self._serving: dict[str, tuple[Service, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
@@ -222,6 +232,8 @@ class Service:
         secrets, at = await dispatcher.secrets(endpoint.team_id), self._clock()
         headers = signed_headers(secrets.signing, id=delivery.id, at=at, body=body)
         attempt = await dispatcher.poster.post(endpoint.url, body, headers, at=at)
+        if dispatcher.on_attempt is not None:
+            dispatcher.on_attempt(delivery, attempt)
         return await dispatcher.settled.put(
             serving.Tried(self.endpoint_id, delivery, attempt, dispatcher.rules)
         )
