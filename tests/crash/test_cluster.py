@@ -105,7 +105,7 @@ class Cluster:
     @asynccontextmanager
     async def under_load(self) -> AsyncIterator[None]:
         busy = [asyncio.create_task(self.traffic.sends(n)) for n in range(4)]
-        busy += [asyncio.create_task(self.traffic.writes(0))]
+        busy += [asyncio.create_task(self._write_freely())]
         busy += [asyncio.create_task(self._write_in_turn(n)) for n in range(3)]
         try:
             yield
@@ -125,6 +125,12 @@ class Cluster:
     async def rows(self, table: Any) -> list[Row[Any]]:
         return list(await self.app.db.read(lambda tx: tx.all(every_team.select(table).order_by(table.c.id))))
 
+    async def _write_freely(self) -> None:
+        words = {"type": "text", "text": {"body": "and"}}
+        while not self.traffic.stopped:
+            self.traffic.written.append(self.sandbox.customer_writes("15551000000", words)["wamid"])
+            await asyncio.sleep(0.05)  # one chat, told one by one: faster than that it would only pile up
+
     async def _write_in_turn(self, person: int) -> None:
         phone, log = f"1555200{person:04}", self.sandbox.world.deliveries.log
         while not self.traffic.stopped:
@@ -134,6 +140,7 @@ class Cluster:
             sent = [it for it in list(log)[-200:] if wamid in it.wamids]
             assert sent, "the sandbox forgot what it was to deliver"
             await until(partial(_acknowledged, sent), within_s=60)
+            await asyncio.sleep(0.05)
 
 
 def _acknowledged(sent: list[Delivery]) -> bool:
@@ -147,7 +154,15 @@ async def cluster(database_url: str, folder: Path, *, webs: int, workers: int) -
         door = await asyncio.start_server(balancer.serve, "127.0.0.1", balancer.port)
         team = Team("", "", "", "", "", "")
         it = Cluster(
-            [], [], environment, balancer, sandbox, team, customer, app, Traffic(balancer, sandbox, team)
+            [],
+            [],
+            environment,
+            balancer,
+            sandbox,
+            team,
+            customer,
+            app,
+            Traffic(balancer, sandbox, team, pause_s=0.1),
         )
         it.webs += [it.server("web") for _ in range(webs)]
         it.workers += [it.server("worker") for _ in range(workers)]
@@ -190,7 +205,7 @@ async def test_kills_of_two_webs_and_two_workers_lose_nothing_double_nothing_and
                     await server.kill()
                 kills += 1
                 await asyncio.gather(*(server.start() for server in dead))
-        await until(it.calm, within_s=60)
+        await until(it.calm, within_s=60 + SECONDS)
         for task in watching:
             assert not task.done()
             task.cancel()
@@ -262,9 +277,10 @@ class Progress:
     went_back: list[tuple[str, int, int]] = field(default_factory=list)
 
     async def watch(self) -> None:
+        query = every_team.select(messages.c.id, messages.c.status)
         while True:
-            await asyncio.sleep(0.2)
-            for row in await self.cluster.rows(messages):
+            await asyncio.sleep(0.5)
+            for row in await self.cluster.app.db.read(lambda tx: tx.all(query)):
                 before = self.reached.get(row.id, row.status)
                 if row.status < before:
                     self.went_back.append((row.id, before, row.status))

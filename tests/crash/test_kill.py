@@ -100,6 +100,8 @@ class Traffic:
     """The words of a send, and the wamid our caller was given for it."""
     unanswered: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    pause_s: float = 0.0
+    """Between a send of a client and its next."""
     stopped: bool = False
 
     async def sends(self, client: int) -> None:
@@ -123,6 +125,7 @@ class Traffic:
                     self.acknowledged[words] = reply.json()["messages"][0]["id"]
                 else:
                     self.unanswered.append(words)
+                await asyncio.sleep(self.pause_s)
 
     async def writes(self, person: int) -> None:
         n = 0
