@@ -113,7 +113,7 @@ async def closed_loop(
     `round_and_round` begins at the first request again; `again` repeats what lost its connection, as Meta
     does; `keep` keeps the answers.
     """
-    generator = _Generator(port, requests, again=again, keep=keep)
+    generator = Generator(port, requests, again=again, keep=keep)
     lasts = seconds if seconds is not None else ANSWER_WITHIN_S
     more = _until(lasts, len(requests), round_and_round=round_and_round)
     return await generator.run(callers, lasts, more=more, progress=progress)
@@ -134,7 +134,7 @@ async def open_loop(
 
     Latency counts from that moment, so that a server that stalls is not excused by a caller that waited.
     """
-    generator = _Generator(port, requests, again=again, keep=keep)
+    generator = Generator(port, requests, again=again, keep=keep)
     total = min(len(requests), round(rate * seconds))
 
     async def schedule() -> None:
@@ -162,7 +162,7 @@ def _until(lasts_s: float, count: int, *, round_and_round: bool) -> Iterator[int
             return
 
 
-class _Generator:
+class Generator:
     """Connections, the requests that wait for one, and what came of those that had one."""
 
     def __init__(self, port: int, requests: Sequence[bytes], *, again: bool, keep: bool) -> None:
@@ -323,7 +323,7 @@ class _Connection(asyncio.Protocol):
 
     __slots__ = ("_asking", "_generator", "_got", "_transport", "index", "since")
 
-    def __init__(self, generator: _Generator) -> None:
+    def __init__(self, generator: Generator) -> None:
         self._generator = generator
         self._asking = False
         self._got = b""

@@ -11,13 +11,14 @@ from samvad.bench.asking import PAGE, Measured
 from samvad.bench.asking import RATIO_AT_MOST as SLOWER_AT_MOST
 from samvad.bench.chaos import Proof, Run
 from samvad.bench.listing import Listed
+from samvad.bench.goal import HELD_P99_MS, Goal, Stream
 from samvad.bench.load import Latency
 from samvad.bench.processes import Scaled
 from samvad.bench.receivers import RATIO_AT_MOST, Comparison, Phase
 from samvad.bench.result import Result
 from samvad.bench.updating import SHARE_AT_LEAST
 
-AnyResult = Result | Proof | Comparison | Scaled | Listed
+AnyResult = Result | Proof | Comparison | Scaled | Listed | Goal
 
 WIDTH = 100  # columns, where it is not a terminal that says so
 
@@ -201,6 +202,44 @@ def _show_questions(
         f"{SLOWER_AT_MOST:g}.",
         highlight=False,
     )
+
+
+def show_goal(found: Goal, console: Console) -> None:
+    """The three streams, what they took, the floors, and a sentence for whatever was lost."""
+    table = Table(title=f"{found.command}: {found.database}", title_justify="left")
+    for name in ("", "due", "acknowledged", "a second", "p50 ms", "p99 ms", "max ms"):
+        table.add_column(name, justify="right" if name else "left")
+
+    def line(name: str, it: Stream, per_s: float) -> None:
+        counts = (f"{it.due:,}", f"{it.acknowledged:,}", f"{per_s:,.0f}")
+        table.add_row(name, *counts, *(f"{ms:,.1f}" for ms in (it.p50_ms, it.p99_ms, it.max_ms)))
+
+    line("sends", found.send, found.rate.sends)
+    line("statuses", found.status, found.rate.statuses)
+    line("inbound", found.inbound, found.rate.inbound)
+    console.print(table)
+    colour = "red" if found.lost else "green"
+    floors, others = found.floors, found.others_cpu
+    sentences = [
+        f"Lost: [{colour}]{found.lost:,}[/{colour}] of {found.verdict.acknowledged:,}; refused or unanswered: "
+        f"{found.refused:,}; everything folded {found.catch_up_s:.2f} s after the last answer.",
+        f"Server: {found.cpu:.2f} cores, {found.rss_mb or 0:,.0f} MB at most ({found.rss_idle_mb or 0:,.0f} idle). "
+        f"Generator and stand-in: {found.generator_cpu:.2f} cores"
+        + (f", everything else {others:.2f}." if others is not None else "."),
+        f"Load average before the run: {found.load_average}, on {found.machine.cores} cores.",
+        f"Floors: bare ASGI {floors.bare_asgi_per_s:,.0f} a second, of which the statuses are "
+        f"{floors.status_share_of_bare_asgi:.1%}; fsync {floors.fsync_per_s:,.0f}.",
+    ]
+    for step in found.steps:
+        held = "held" if step.held else f"not held (p99 at most {HELD_P99_MS:g} ms, nothing refused)"
+        sentences.append(
+            f"{step.sends_per_s:,.0f} sends a second: {held}; status p99 {step.status_p99_ms:,.1f} ms, "
+            f"refused {step.refused:,}, lost {step.lost:,}."
+        )
+    for words in sentences:
+        console.print(words, highlight=False)
+    for words in (*found.verdict.named, *found.problems):
+        console.print(f"[red]{escape(words)}[/red]", highlight=False)
 
 
 def _fields(result: AnyResult) -> dict[str, object]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Row, func
+from sqlalchemy import Row, and_, func, or_
 
 from samvad.domain import audit
+from samvad.domain.events.tables import events
 from samvad.domain.messages import statuses
-from samvad.domain.messages.model import HEARD
+from samvad.domain.messages.model import HEARD, Status
 from samvad.domain.messages.tables import messages, parked_statuses
 from samvad.storage import Database, Tx, every_team
 from samvad.storage.columns import among
@@ -37,6 +38,23 @@ PARKED = every_team.select(parked_statuses.c.wamid, parked_statuses.c.status).wh
 
 SENT = every_team.select(func.count()).where(
     messages.c.direction == "OUTBOUND", messages.c.wamid.is_not(None)
+)
+
+_outbound = every_team.select(func.count()).where(messages.c.direction == "OUTBOUND")
+WENT_BACK = _outbound.where(
+    or_(
+        and_(messages.c.read_at.is_not(None), messages.c.status < Status.READ),
+        and_(messages.c.delivered_at.is_not(None), messages.c.status < Status.DELIVERED),
+        and_(messages.c.sent_at.is_not(None), messages.c.status < Status.SENT),
+    )
+)
+
+TWICE_TOLD = (
+    every_team.select(events.c.subject_id, events.c.name)
+    .where(events.c.name.like("message.%"))
+    .group_by(events.c.subject_id, events.c.name)
+    .having(func.count() > 1)
+    .limit(1000)
 )
 
 
@@ -137,6 +155,17 @@ def count_sent(tx: Tx) -> int:
     """Outbound messages whose wamid is known."""
     row = tx.first(SENT)
     return int(row[0]) if row else 0
+
+
+def count_went_back(tx: Tx) -> int:
+    """Messages whose status is less than a step of theirs that was heard."""
+    row = tx.first(WENT_BACK)
+    return int(row[0]) if row else 0
+
+
+def count_twice_told(tx: Tx) -> int:
+    """Steps of messages that are in the log more than once (at most a thousand are counted)."""
+    return len(tx.all(TWICE_TOLD))
 
 
 def parked_though_known(tx: Tx) -> int:

@@ -17,13 +17,14 @@ from samvad.kit.errors import BadRequest
 if TYPE_CHECKING:
     from samvad.bench.chaos import Proof
     from samvad.bench.listing import Listed
+    from samvad.bench.goal import Goal
     from samvad.bench.options import Options
     from samvad.bench.processes import Scaled
     from samvad.bench.receivers import Comparison
     from samvad.bench.result import Result
     from samvad.bench.rig import Tell
 
-    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison, Scaled, Listed)
+    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison, Scaled, Listed, Goal)
 
 CALLERS = 64
 FEWEST, MOST = 16, 512  # connections of an open loop: what is due waits for one, and the wait counts
@@ -166,6 +167,38 @@ def list_messages(
     _run(lambda tell: listing.run(options, tell), report.show_listed, json)
 
 
+@bench.command("goal")
+def goal(
+    sends: Annotated[
+        float, typer.Option(help="Sends a second; with each three statuses, and an inbound message to five.")
+    ] = 1_000.0,
+    seconds: float = 30.0,
+    database: Database = None,
+    data: Data = None,
+    json: Json = None,
+    html: Annotated[Path | None, typer.Option(help="Write the result as one page, plots and all.")] = None,
+    step: Annotated[
+        bool,
+        typer.Option(
+            "--step", help="Go on with 25 % more until a rate is not held; report the last that was."
+        ),
+    ] = False,
+) -> None:
+    """Send, tell and receive at the rate of Meta's upper tier, all by the clock, and lose nothing."""
+    from samvad.bench import goal as reaching
+    from samvad.bench import report
+    from samvad.bench.goal_page import page
+    from samvad.bench.rig import Place
+
+    plan = reaching.Plan(sends, seconds, step, place=Place(data.absolute() if data else None, database))
+
+    def keep(found: "Goal") -> None:
+        if html is not None:
+            html.write_text(page(found), encoding="utf-8")
+
+    _run(lambda tell: reaching.run(plan, tell), report.show_goal, json, keep)
+
+
 def _options(
     seconds: float,
     callers: int | None,
@@ -190,6 +223,7 @@ def _run(
     bench: "Callable[[Tell], Awaitable[AnyResult]]",
     show: "Callable[[AnyResult, Console], None]",
     json: str | None,
+    keep: "Callable[[AnyResult], None]" = lambda found: None,
 ) -> None:
     from samvad.bench import report
     from samvad.cli.running import configure_logs
@@ -197,6 +231,7 @@ def _run(
     configure_logs("console")
     with _progress() as tell:
         result = _finish(_until_done(bench(tell)))
+    keep(result)
     if json is not None:
         written = report.as_json(result).decode() + "\n"
         if json == "-":
