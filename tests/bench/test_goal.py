@@ -12,8 +12,10 @@ import pytest
 
 from samvad.bench import goal, goal_page, report
 from samvad.bench.ingest import SILENT
+from samvad.bench.result import Machine
 from samvad.bench.rig import Place, rig
 from samvad.bench.standin import StandIn, wamid_of_order
+from samvad.bench.verify import Verdict
 from samvad.domain.messages.model import Status
 from samvad.domain.messages.tables import messages
 from samvad.kit.errors import BadRequest
@@ -111,7 +113,7 @@ def test_the_command_writes_json_and_one_page_that_needs_nothing_else(tmp_path: 
 
 async def test_steps_go_on_until_a_rate_is_not_held_and_the_last_that_held_is_told(monkeypatch):
     """How each step is measured is tested above; here only which of them is told."""
-    base = await_free_goal()
+    base = a_good_run()
 
     async def run_once(plan: goal.Plan, sends_per_s: float, tell: object) -> goal.Goal:
         p99 = 100.0 if sends_per_s < 130 else 251.0
@@ -133,16 +135,16 @@ def test_a_run_is_bounded(wrong):
         goal.Plan(**({"sends_per_s": 1_000.0, "seconds": 1.0} | wrong))
 
 
-def await_free_goal() -> goal.Goal:
+def a_good_run() -> goal.Goal:
     """A run as it would be, were everything well."""
     stream = goal.Stream(1, 1, {}, 0, 0, 1.0, 1.0, 1.0, 1.0)
-    verdict = goal.Verdict(1, 0, 0, (), 0, 0, 1, 0)
+    verdict = Verdict(1, 0, 0, (), 0, 0, 1, 0)
     floors = goal.GoalFloors(1.0, 1.0, 1.0, 1.0, 1.0, 0.1)
     return goal.Goal(
         command="samvad bench goal",
         at="2026-01-01T00:00:00+00:00",
         database="sqlite",
-        machine=goal.Machine(),
+        machine=Machine(),
         load_average=0.0,
         machine_cores_before=0.0,
         lost=0,

@@ -34,6 +34,7 @@ def run(asgi: object, *, host: str, port: int) -> None:
     """Serve until told to stop; then take nothing new and finish what was begun."""
     import uvicorn
 
+    from samvad.asgi.protocol import Protocol
     from samvad.cli.running import calm_collector
 
     calm_collector()
@@ -41,6 +42,7 @@ def run(asgi: object, *, host: str, port: int) -> None:
         asgi,  # type: ignore[arg-type]
         host=host,
         port=port,
+        http=Protocol,
         log_config=None,
         access_log=False,
         backlog=BACKLOG,
