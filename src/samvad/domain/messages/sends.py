@@ -105,7 +105,7 @@ def finish(tx: Tx, answers: Sequence[Answered]) -> list[Status]:
     at = max(answer.at for answer in answers)
     _also_known(tx, answers, at=at)  # first, since everybody locks people before messages
     news = [_news(answer) for answer in answers]
-    reached = {it.id: it.status for it in statuses.apply(tx, news, at=at)}
+    reached = {it.id: it.status for it in statuses.apply(tx, news, at=at, answers=True)}
     statuses.unpark(tx, [answer.wamid for answer in answers if answer.wamid], at=at)
     released = [
         {"team": it.order.team_id, "name": it.order.promise.key}

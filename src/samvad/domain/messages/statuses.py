@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func
+from sqlalchemy import Row, bindparam, case, func, or_
 
 from samvad.domain.events.log import Event, record
 from samvad.domain.messages import telling
@@ -34,6 +34,16 @@ BY_WAMID = (
 
 BY_ID = (
     every_team.select(*_columns).where(among(messages.c.id, "ids")).order_by(messages.c.id).with_for_update()
+)
+
+BY_EITHER = (
+    every_team.select(*_columns)
+    .where(
+        or_(among(messages.c.wamid, "wamids"), among(messages.c.id, "ids")),
+        messages.c.direction == "OUTBOUND",
+    )
+    .order_by(messages.c.id)
+    .with_for_update()
 )
 
 ADVANCE = (
@@ -92,15 +102,16 @@ PARKED_AND_KNOWN = (
 )
 
 
-def apply(tx: Tx, heard: Sequence[News], *, at: int) -> list[Progress]:
+def apply(tx: Tx, heard: Sequence[News], *, at: int, answers: bool = False) -> list[Progress]:
     """Move each message as far as the news goes; park news of messages not yet known.
 
     Every step that was not known before is an event, also when one batch brings several.
-    Returns how far each message that was found has come.
+    Returns how far each message that was found has come. `answers` are to our own sends, whose wamids
+    are new to us: one question finds them all, where statuses are found by their wamid alone.
     """
     if not heard:
         return []
-    before = _known(tx, heard)
+    before = _answered(tx, heard) if answers else _known(tx, heard)
     after = dict(before)
     by_wamid: dict[tuple[str, str | None], str] = {
         (it.team_id, it.wamid): it.id for it in before.values() if it.wamid
@@ -185,6 +196,14 @@ def _known(tx: Tx, heard: Sequence[News]) -> dict[str, Progress]:
     return {row.id: _progress(row) for row in rows}
 
 
+def _answered(tx: Tx, heard: Sequence[News]) -> dict[str, Progress]:
+    asked = {
+        "wamids": {news.wamid for news in heard if news.wamid},
+        "ids": {news.message_id for news in heard if news.message_id},
+    }
+    return {row.id: _progress(row) for row in tx.all(BY_EITHER, asked)}
+
+
 def _brought_back(news: News, known: dict[str, Progress]) -> str | None:
     """Our own id, where the status carries it and it is this team's message with no other wamid."""
     message = known.get(news.message_id) if news.message_id else None
@@ -194,17 +213,11 @@ def _brought_back(news: News, known: dict[str, Progress]) -> str | None:
 
 
 def _progress(row: Row[Any]) -> Progress:
-    return Progress(
-        row.id,
-        row.team_id,
-        row.wamid,
-        Status(row.status),
-        row.error,
-        row.sent_at,
-        row.delivered_at,
-        row.read_at,
-        row.failed_at,
-    )
+    message_id, team_id, wamid, status, *rest = row
+    return Progress(message_id, team_id, wamid, _STATUSES[status], *rest)
+
+
+_STATUSES = {int(it): it for it in Status}  # looking one up is much cheaper than making one
 
 
 def _parked(news: News, *, at: int) -> dict[str, Any]:
