@@ -10,8 +10,8 @@ from rich.table import Table
 from samvad.bench.asking import PAGE, Measured
 from samvad.bench.asking import RATIO_AT_MOST as SLOWER_AT_MOST
 from samvad.bench.chaos import Proof, Run
-from samvad.bench.listing import Listed
 from samvad.bench.goal import HELD_P99_MS, Goal, Stream
+from samvad.bench.listing import Listed
 from samvad.bench.load import Latency
 from samvad.bench.processes import Scaled
 from samvad.bench.receivers import RATIO_AT_MOST, Comparison, Phase

@@ -16,8 +16,8 @@ from samvad.kit.errors import BadRequest
 
 if TYPE_CHECKING:
     from samvad.bench.chaos import Proof
-    from samvad.bench.listing import Listed
     from samvad.bench.goal import Goal
+    from samvad.bench.listing import Listed
     from samvad.bench.options import Options
     from samvad.bench.processes import Scaled
     from samvad.bench.receivers import Comparison

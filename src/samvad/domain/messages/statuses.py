@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func, or_
+from sqlalchemy import bindparam, case, func, or_
 
 from samvad.domain.events.log import Event, record
 from samvad.domain.messages import telling
@@ -212,7 +212,7 @@ def _brought_back(news: News, known: dict[str, Progress]) -> str | None:
     return message.id
 
 
-def _progress(row: Row[Any]) -> Progress:
+def _progress(row: Any) -> Progress:
     message_id, team_id, wamid, status, *rest = row
     return Progress(message_id, team_id, wamid, _STATUSES[status], *rest)
 
