@@ -93,3 +93,25 @@ async def test_large_bodies_are_not_all_read_at_once(small: Small):
 
     assert (len(rows), more) == (3, True)
     assert len(alone) == 1, "one that is larger than a unit is a unit of its own"
+
+
+async def test_a_fold_that_is_behind_takes_more_at_once_and_less_again_when_it_has_caught_up(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+):
+    """On PostgreSQL every statement waits for a turn of a busy loop, so that units and not bodies cost time."""
+    monkeypatch.setattr(folding, "BATCH", 2)
+    monkeypatch.setattr(folding, "BEHIND", 8)
+    folder = folding.Folder(small.res)
+    for n in range(25):
+        await small.deliver(received(message(f"wamid.{n}")))
+
+    units = []
+    while (folded := await folder._fold_batch()).bodies:
+        units.append(folded.bodies)
+    for n in range(3):
+        await small.deliver(received(message(f"wamid.more.{n}")))
+    afterwards = (await folder._fold_batch()).bodies
+
+    assert units == [2, 4, 8, 8, 3]
+    assert afterwards == 2
+    assert len(await small.rows(messages)) == 25 + 2

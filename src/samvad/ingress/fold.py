@@ -32,7 +32,8 @@ from samvad.whatsapp import webhooks as meta
 from samvad.whatsapp.errors import from_webhook
 from samvad.whatsapp.webhooks import Echo, Other, Problem, Received, StatusNews, Unreadable
 
-BATCH = 200  # bodies in one unit; with the next two it bounds how long everybody else waits
+BATCH = 200  # bodies in one unit; with the next three it bounds how long everybody else waits
+BEHIND = 800  # bodies in one unit while more wait than fit: on PostgreSQL a unit costs turns of the loop, not bodies
 LARGEST = 4 * 1024 * 1024  # bytes of bodies in one unit, which may be one body
 MOST = 1_000  # updates in one unit, past which no further body is begun: as many as Meta puts into one
 LOOK_EVERY_S = 1.0
@@ -60,6 +61,7 @@ class Folder:
         self._res = res
         self._may = may
         self._one_at_a_time = asyncio.Lock()  # two batches at once would be told in either order
+        self._limit = BATCH
         self._closing = False
 
     async def run(self) -> None:
@@ -90,12 +92,13 @@ class Folder:
         res = self._res
         async with self._one_at_a_time:
             try:
-                folded = await res.db.write(fold, limit=BATCH, at=res.clock())
+                folded = await res.db.write(fold, limit=self._limit, at=res.clock())
             except TROUBLE:
                 raise  # the database's trouble, not the events'
             except Exception as error:
                 log.warning("fold.batch_failed", error=repr(error))
                 folded = await self._fold_one_by_one()
+            self._limit = min(2 * self._limit, BEHIND) if folded.is_full else BATCH
         if folded.bodies:
             res.bells.deliveries.ring()
             res.bells.jobs.ring()
