@@ -212,7 +212,7 @@ def _brought_back(news: News, known: dict[str, Progress]) -> str | None:
     return message.id
 
 
-def _progress(row: Any) -> Progress:
+def _progress(row: Sequence[Any]) -> Progress:
     message_id, team_id, wamid, status, *rest = row
     return Progress(message_id, team_id, wamid, _STATUSES[status], *rest)
 
