@@ -214,7 +214,8 @@ async def run(plan: Plan, tell: Tell) -> Goal:
     best: Goal | None = None
     tried: list[Tried] = []
     sends_per_s = plan.sends_per_s
-    while len(tried) < STEPS_AT_MOST and sends_per_s <= MOST_SENDS_PER_S:
+    most = min(MOST_SENDS_PER_S, MOST_SENDS / plan.seconds)
+    while len(tried) < STEPS_AT_MOST and sends_per_s <= most:
         found = await run_once(plan, sends_per_s, tell)
         lost = found.lost + len(found.problems)
         tried.append(Tried(sends_per_s, found.status.p99_ms, found.refused, lost, found.held))
