@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from samvad.kit import tracing
 from samvad.kit.errors import Conflict, SamvadError, Unavailable
 from samvad.storage import Database, Lane, Tx
 from tests.storage.notes import Wrong, add, add_all, texts
@@ -168,3 +169,32 @@ async def test_a_database_in_trouble_blames_no_item(db: Database):
     results = await asyncio.gather(*(lane.put(it) for it in ("a", "b")), return_exceptions=True)
 
     assert [type(it) for it in results] == [Unavailable, Unavailable]
+
+
+async def test_a_batch_carries_many_requests_and_is_in_the_log_as_none_of_them(db: Database):
+    seen: list[str | None] = []
+
+    def unit(tx: Tx, items: list[int]) -> list[int]:
+        seen.append(tracing.current())
+        return items
+
+    lane: Lane[int, int] = Lane(db, unit)
+    tracing.begin("the-first-one")
+    await lane.put(1)
+
+    assert seen == [None]
+    assert tracing.current() == "the-first-one"
+    await lane.close()
+
+
+async def test_a_lane_tells_how_much_each_commit_carried_and_how_long_it_took(db: Database):
+    told: list[tuple[int, float]] = []
+    lane: Lane[int, int] = Lane(
+        db, lambda tx, items: list(items), on_batch=lambda size, seconds: told.append((size, seconds))
+    )
+
+    await asyncio.gather(*(lane.put(n) for n in range(5)))
+
+    assert sum(size for size, _ in told) == 5
+    assert all(0 < seconds < 10 for _, seconds in told)
+    await lane.close()
