@@ -182,9 +182,17 @@ async def test_a_data_folder_in_use_is_replaced_by_force_only_and_its_database_i
     await on_sqlite.send_text("since")
     data = on_sqlite.settings.data_dir
 
+    (data / "other").mkdir()
+    in_place = await elsewhere(session)("restore", made, "--data", str(data))
+    named = {"SAMVAD_DATABASE_URL": on_sqlite.settings.database_url}
+    by_setting = await elsewhere(session, **named)("restore", made, "--data", str(tmp_path / "empty"))
+    (data / "samvad.db").rename(data / "aside.db")
     refused = await elsewhere(session)("restore", made, "--data", str(data))
+    (data / "aside.db").rename(data / "samvad.db")
     forced = await elsewhere(session)("restore", made, "--data", str(data), "--force")
 
+    assert "There is a database at" in in_place.mistake
+    assert "There is a database at" in by_setting.mistake
     assert "is not empty" in refused.mistake
     assert "--force" in refused.mistake
     assert forced.code == 0, forced

@@ -88,6 +88,7 @@ def restore(
     from samvad import settings as options
     from samvad.cli.running import configure_logs
     from samvad.kit.sealing import new_sealing_key
+    from samvad.storage.backup import sqlite_file
     from samvad.storage.bundle import KEY, opened
 
     with opened(place) as bundle:
@@ -98,6 +99,11 @@ def restore(
             secret_key=os.environ.get("SAMVAD_SECRET_KEY") or new_sealing_key(),
         )
         configure_logs(settings.log_format)
+        file = sqlite_file(settings.database_url)
+        if not force and file is not None and file.exists():  # perhaps elsewhere than in the data folder
+            raise BadRequest(
+                f"There is a database at {file}; say --force to replace it, which keeps it aside."
+            )
         if not force and settings.data_dir.exists() and any(settings.data_dir.iterdir()):
             raise BadRequest(
                 f"{settings.data_dir} is not empty. Name an empty folder with --data, or say --force to replace what "
