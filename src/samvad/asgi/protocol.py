@@ -44,7 +44,7 @@ class Gathering:
 
     def _flush(self) -> None:
         pieces, self._pieces, self._size = self._pieces, [], 0
-        if pieces:
+        if pieces and not self._transport.is_closing():  # whoever asked may have gone since
             self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def __getattr__(self, name: str) -> Any:
