@@ -198,7 +198,7 @@ async def test_kills_of_two_webs_and_two_workers_lose_nothing_double_nothing_and
         watching = [asyncio.create_task(gap.watch()), asyncio.create_task(progress.watch())]
         async with it.under_load():
             until_s = time.monotonic() + SECONDS
-            while time.monotonic() < until_s:
+            while time.monotonic() < until_s or kills < 2:  # on a busy machine a start takes long
                 await asyncio.sleep(EVERY_S * chance.uniform(0.7, 1.0))
                 dead = [chance.choice(it.webs), chance.choice(it.workers)]
                 for server in dead:

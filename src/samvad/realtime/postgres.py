@@ -24,7 +24,13 @@ RETRY_S = 1.0
 ANSWER_S = 5.0  # a database that takes longer is as good as gone
 RESIGNED = "foreman"  # rung by a foreman that goes: whoever stands for it tries at once
 
-TROUBLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+TROUBLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection on which something was broken off by its time-out
+)
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +70,12 @@ class PostgresExchange(Exchange):
         return self._stands and held_by is not None and not held_by.is_closed()
 
     async def open(self) -> None:
-        with suppress(*TROUBLE):  # the task tries again
+        try:
             await self._connect()
             await self._stand()
+        except TROUBLE as error:  # the task tries again, on another connection
+            log.warning("exchange.connection_lost", error=repr(error))
+            await self._disconnect()
         self._task = asyncio.create_task(self._run(), name="exchange")
 
     def resign(self) -> None:
