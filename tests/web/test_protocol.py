@@ -26,6 +26,9 @@ class Recording(asyncio.Transport):
     def close(self) -> None:
         self.is_closed = True
 
+    def is_closing(self) -> bool:
+        return self.is_closed
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -43,6 +46,17 @@ async def test_what_is_written_in_one_turn_leaves_in_one_piece():
 
     assert below.written == [b"headbody", b"next"]
     assert transport.get_write_buffer_size() == 0
+
+
+async def test_to_whoever_has_hung_up_nothing_is_written():
+    below = Recording()
+    transport = Gathering(below)
+
+    transport.write(b"too late")
+    below.close()
+    await asyncio.sleep(0)
+
+    assert below.written == []
 
 
 async def test_what_was_written_before_the_end_goes_out_before_it():
