@@ -11,6 +11,7 @@ from samvad.bench.customer import Book, Heard
 from samvad.bench.rig import Place
 from samvad.bench.state import Left, State
 from samvad.kit.errors import BadRequest
+from samvad.kit.ids import oldest_id
 
 MESSAGES = 150
 KILLS = 2
@@ -73,6 +74,25 @@ def test_a_lost_an_invented_and_an_overtaken_event_are_problems_each():
     ]
 
 
+def test_of_events_of_our_own_made_together_either_may_be_first_and_what_meta_told_keeps_its_order():
+    early, close, far = (oldest_id(at) for at in (1_000, 1_250, 1_251))
+    state = State([], [], [], [], [])
+
+    def problems(first: str, then: str, body: dict[str, str], together_ms: int) -> int:
+        book = Book(
+            {first: heard(attempts=1, first_at=1, body=body), then: heard(attempts=1, first_at=2, body=body)}
+        )
+        log = dict.fromkeys((first, then), ("endpoint", "a chat", "DELIVERED"))
+        left = Left(state, [], log)
+        return len(list(told.problems_of({"/it": book}, {"endpoint": "/it"}, left, together_ms=together_ms)))
+
+    ours = {"event": "message.status"}
+    assert problems(close, early, ours, 250) == 0
+    assert problems(far, early, ours, 250) == 1
+    assert problems(close, early, ours, 0) == 1
+    assert problems(close, early, {}, 250) == 1
+
+
 def test_states_that_differ_say_in_what():
     calm = State([(1, "sent"), (2, "read")], [], [], [], [])
     other = State([(1, "read"), (2, "read")], [], [], [], [])
@@ -90,5 +110,5 @@ def test_a_proof_is_bounded(wrong):
         Options(**wrong)
 
 
-def heard(*, attempts: int, first_at: int | None) -> Heard:
-    return Heard(b"", {}, attempts, 0 if first_at is None else 1, first_at)
+def heard(*, attempts: int, first_at: int | None, body: dict[str, str] | None = None) -> Heard:
+    return Heard(b"", body or {}, attempts, 0 if first_at is None else 1, first_at)
