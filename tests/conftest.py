@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -21,6 +22,12 @@ from samvad.storage import open_database
 from samvad.storage.schema import migrate
 from tests.harness import Product, Receiver, copy_file, running
 from tests.sandbox.wire import served
+
+# How long an example takes says more of the machine's other work than of ours.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 _number = itertools.count()
 ROOM = 4 * 1024**3

@@ -81,7 +81,6 @@ async def test_nothing_that_is_sent_breaks_the_server_or_the_contract(product: P
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         suppress_health_check=[*HealthCheck],
         print_blob=False,

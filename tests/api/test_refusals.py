@@ -15,8 +15,9 @@ TEMPLATE_CODES = {132000: 400, 132001: 404, 132012: 400, 132015: 400, 131049: 40
 
 @pytest.fixture
 async def impatient(database_url: str, tmp_path: Path) -> AsyncIterator[Product]:
-    """A product that waits half a second for Meta."""
-    async with running(database_url, tmp_path, upstream_timeout_s="0.5") as product:
+    """A product that waits two seconds for Meta, once its team is connected: that may take longer."""
+    async with running(database_url, tmp_path) as product:
+        await product.start_again(upstream_timeout_s=2.0)
         yield product
 
 

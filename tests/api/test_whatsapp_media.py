@@ -321,7 +321,7 @@ async def test_downloads_that_hang_hold_up_nothing_else_and_not_the_end_either(
         gate.opened.clear()
         await customer_sends(product, "image", PICTURE + b"last")
         await until(lambda: len(gate.asked) == 7)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await product.app.stop()
 
 

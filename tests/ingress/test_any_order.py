@@ -212,7 +212,6 @@ def missing(body: dict[str, Any], most: int) -> st.SearchStrategy[list[tuple[Any
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[it for it in Phase if it is not Phase.shrink],  # which takes minutes; what differs is shown
     print_blob=False,
@@ -257,7 +256,7 @@ async def test_all_that_we_have_is_one_state_forwards_backwards_and_in_small_bat
     assert [differences(states[0], it) for it in states[1:]] == [[], []]
 
 
-@settings(max_examples=EXAMPLES * 8, deadline=None, print_blob=False)
+@settings(max_examples=EXAMPLES * 8, print_blob=False)
 @given(body=st.sampled_from(RECORDED + QUARREL), data=st.data())
 def test_no_missing_member_loses_an_id_or_is_a_problem(body: dict[str, Any], data: st.DataObject):
     damaged = changed(body, data.draw(missing(body, 3)), [])

@@ -116,8 +116,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 @settings(
     max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[*HealthCheck],
     print_blob=False,
 )
 @given(body=damaged())
@@ -131,7 +130,7 @@ async def test_any_field_may_be_missing_or_of_a_wrong_type(small: Small, body: b
     assert "could not be folded" not in (newest.problem or ""), (newest.problem, body)
 
 
-@settings(max_examples=300, deadline=None, print_blob=False)
+@settings(max_examples=300, print_blob=False)
 @given(body=damaged())
 def test_reading_a_damaged_webhook_never_raises(body: bytes):
     reading = Reading()

@@ -1,6 +1,7 @@
 """Several processes on one database: a ring wakes all, one is the foreman, a lost connection is made anew."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -47,12 +48,11 @@ async def test_a_ring_wakes_the_waiters_of_all_processes_and_of_that_bell_only(m
     one, other, third = [await made() for _ in range(3)]
     heard = [it.bell("inbound") for it in (one, other, third)]
     jobs = other.bell("jobs")
-    await asyncio.sleep(0.1)
     await silent(*heard, jobs)
 
     one.bell("inbound").ring()
 
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(FAR / 2):
         await asyncio.gather(*(it.wait(FAR) for it in heard))
     assert not jobs._rung.is_set()
 
@@ -63,21 +63,26 @@ async def test_a_thousand_rings_of_two_bells_are_a_few_notices(made: Make, datab
     listener = await connect_apart(database_url)
     await listener.add_listener(CHANNEL, lambda *it: got.append(it[3]))
     try:
+        began = time.monotonic()
         for _ in range(100):
             for _ in range(10):
                 exchange.bell("inbound").ring()
                 exchange.bell("jobs").ring()
             await asyncio.sleep(0.001)
+        most = (time.monotonic() - began) / postgres.GATHER_S + 2  # a ring before the first rest, one after
         await until(lambda: got)
         await asyncio.sleep(0.1)
     finally:
         await listener.close()
 
     assert {name for it in got for name in it.split()} == {"inbound", "jobs"}
-    assert len(got) <= 40, "100 ms and more, with at least 10 between two"
+    assert len(got) <= most < 1_000, "with a rest between any two"
 
 
-async def test_one_process_is_the_foreman_and_another_is_as_soon_as_it_resigns(made: Make):
+async def test_one_process_is_the_foreman_and_another_is_as_soon_as_it_resigns(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(postgres, "LOOK_EVERY_S", 60.0)  # so that only being told helps
     web, one, other = await made(stands=False), await made(), await made()
     await asyncio.sleep(0.1)
     assert [it.is_foreman() for it in (web, one, other)] == [False, True, False]
@@ -85,7 +90,7 @@ async def test_one_process_is_the_foreman_and_another_is_as_soon_as_it_resigns(m
     one.resign()
 
     assert not one.is_foreman()
-    await until(other.is_foreman, within_s=0.5)
+    await until(other.is_foreman)
     assert not web.is_foreman()
 
 
@@ -97,7 +102,7 @@ async def test_a_foreman_that_stands_still_loses_its_office(made: Make, monkeypa
 
     one._task.cancel()  # it does nothing any more, and its connection stays
 
-    await until(other.is_foreman, within_s=6)
+    await until(other.is_foreman)
     assert not one.is_foreman()
     one._task = None
 
@@ -120,13 +125,13 @@ async def test_a_lost_connection_is_made_anew_and_what_was_rung_meanwhile_is_tol
     await until(lambda: not one.is_foreman())
     one.bell("inbound").ring()
 
-    await until(lambda: one.is_foreman() != other.is_foreman(), within_s=5)
-    async with asyncio.timeout(5):
+    await until(lambda: one.is_foreman() != other.is_foreman())
+    async with asyncio.timeout(FAR / 2):
         await heard.wait(FAR)
     await asyncio.sleep(0.1)
     await silent(heard)
     one.bell("inbound").ring()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(FAR / 2):
         await heard.wait(FAR)
 
 

@@ -275,7 +275,7 @@ async def test_a_call_that_never_got_a_connection_is_not_sent_rather_than_unknow
     meta.answer(ACCEPTED)
     meta.may_answer.clear()
 
-    async with CloudApi(meta.url, timeout_s=1.0, connections=1) as api:
+    async with CloudApi(meta.url, timeout_s=4.0, connections=1) as api:
         first = asyncio.create_task(api.send(NUMBER, TEXT, token=TOKEN))
         await meta.heard.wait()
         second = await api.send(NUMBER, TEXT, token=TOKEN)

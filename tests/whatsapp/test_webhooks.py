@@ -534,7 +534,7 @@ JUNK = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_whatever_is_dropped_or_replaced_nothing_raises_and_no_id_is_lost(data):
     damaged = full_body()
@@ -581,7 +581,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(ANY_JSON, max_size=4))
 def test_any_json_in_the_entry_list_is_read_without_raising(entries):
     said = parse(json.dumps({"entry": entries}).encode())

@@ -72,7 +72,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 
 @given(st.lists(st.tuples(rows, accesses), min_size=10, max_size=40))
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=8, suppress_health_check=[*HealthCheck])
 async def test_python_and_sql_answer_every_question_alike(
     db: Database, worlds: list[tuple[list[tuple[str | None, ...]], Access]]
 ) -> None:

@@ -165,7 +165,7 @@ async def test_statuses_of_another_teams_message_do_nothing(small: Small):
 
 
 async def test_a_status_completes_a_send_that_meta_did_not_answer(database_url, tmp_path):
-    async with quick(database_url, tmp_path, loops=True, upstream_timeout_s="0.5") as live:
+    async with quick(database_url, tmp_path, loops=True) as live:
         live.sandbox.refuse_next(behaviour="accept_then_drop")
 
         with pytest.raises(Ambiguous):
@@ -186,7 +186,7 @@ async def test_a_failure_told_after_an_answer_that_was_lost_is_of_a_message_meta
     database_url, tmp_path
 ):
     """The steps are those of a day on which the answer came: sent, then failed."""
-    async with quick(database_url, tmp_path, loops=False, upstream_timeout_s="0.5") as small:
+    async with quick(database_url, tmp_path, loops=False) as small:
         small.sandbox.refuse_next(behaviour="drop")
         with pytest.raises(Ambiguous):
             await small.send_text("did it go")
@@ -206,7 +206,7 @@ async def test_a_failure_told_after_an_answer_that_was_lost_is_of_a_message_meta
 
 
 async def test_a_send_that_meta_did_not_answer_stays_open_and_is_named(database_url, tmp_path):
-    async with quick(database_url, tmp_path, loops=False, upstream_timeout_s="0.5") as small:
+    async with quick(database_url, tmp_path, loops=False) as small:
         small.sandbox.refuse_next(behaviour="drop")
 
         with pytest.raises(Ambiguous) as unknown:

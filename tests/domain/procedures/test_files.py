@@ -174,6 +174,6 @@ entities = st.builds(Entity, short_id=words, name=texts, attributes=few(attribut
         Document, entities=few(entities), procedures=st.lists(procedures, min_size=1, max_size=2).map(tuple)
     )
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_document_reads_back_as_it_is_written(document: Document) -> None:
     assert read_document(write_document(document)) == document

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from samvad.domain.accounts.access import Who
@@ -436,7 +436,6 @@ MOMENTS = st.integers(-62_000_000_000_000, 253_000_000_000_000)
 
 
 @given(MOMENTS, ZONES, st.sampled_from(["date", "datetime"]))
-@settings(deadline=None)
 def test_a_moment_is_written_so_that_it_reads_back(moment: int, zone: str, type_: str) -> None:
     attribute = Attribute(short_id="it", type=type_)
     kept = types.coerce(attribute, moment, zone=zone)
