@@ -11,7 +11,6 @@ from samvad.bench.customer import Book, Heard
 from samvad.bench.rig import Place
 from samvad.bench.state import Left, State
 from samvad.kit.errors import BadRequest
-from samvad.kit.ids import oldest_id
 
 MESSAGES = 150
 KILLS = 2
@@ -72,25 +71,6 @@ def test_a_lost_an_invented_and_an_overtaken_event_are_problems_each():
         "/meta: 4 was never told",
         "/meta: 9 was told and is not in the log",
     ]
-
-
-def test_of_events_of_our_own_made_together_either_may_be_first_and_what_meta_told_keeps_its_order():
-    early, close, far = (oldest_id(at) for at in (1_000, 1_250, 1_251))
-    state = State([], [], [], [], [])
-
-    def problems(first: str, then: str, body: dict[str, str], together_ms: int) -> int:
-        book = Book(
-            {first: heard(attempts=1, first_at=1, body=body), then: heard(attempts=1, first_at=2, body=body)}
-        )
-        log = dict.fromkeys((first, then), ("endpoint", "a chat", "DELIVERED"))
-        left = Left(state, [], log)
-        return len(list(told.problems_of({"/it": book}, {"endpoint": "/it"}, left, together_ms=together_ms)))
-
-    ours = {"event": "message.status"}
-    assert problems(close, early, ours, 250) == 0
-    assert problems(far, early, ours, 250) == 1
-    assert problems(close, early, ours, 0) == 1
-    assert problems(close, early, {}, 250) == 1
 
 
 def test_states_that_differ_say_in_what():

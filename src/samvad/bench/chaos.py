@@ -196,8 +196,7 @@ async def _run(
             paths = await db.read(_paths)
         sent_twice = await _sent_twice(running, played)
         problems += _problems(acted, left, books, stats, sent_twice)
-        together_ms = told.TOGETHER_MS if options.place.postgres else 0
-        problems += told.problems_of(customer.books, paths, left, together_ms=together_ms)
+        problems += told.problems_of(customer.books, paths, left)
     heard = [
         line for path, book in customer.books.items() for line in told.lines_of(path, book, acted.numbers)
     ]

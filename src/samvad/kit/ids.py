@@ -1,6 +1,7 @@
 """Ids that sort by age: UUIDv7."""
 
 import re
+from uuid import UUID
 
 import uuid_utils
 
@@ -10,6 +11,12 @@ _shape = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 def new_id() -> str:
     """A new UUIDv7, 36 characters; ids of one process ascend in the order they were made."""
     return str(uuid_utils.uuid7())
+
+
+def new_id_after(last: str | None) -> str:
+    """A new id that sorts after this one too, which a clock that is ahead of ours may have made."""
+    made = new_id()
+    return made if last is None or made > last else str(UUID(int=UUID(last).int + 1))
 
 
 def is_id(value: str) -> bool:

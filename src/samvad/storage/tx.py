@@ -1,7 +1,7 @@
 """An open transaction, as a unit of work sees it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -36,6 +36,7 @@ class Tx:
 
     connection: Connection
     team_id: str | None = None
+    _left: dict[Callable[["Tx", list[Any]], None], list[Any]] = field(default_factory=dict, repr=False)
 
     def select(self, table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
         """Rows of this team, whole or only some columns of them."""
@@ -63,6 +64,19 @@ class Tx:
 
     def first(self, sql: Executable, values: Values | None = None) -> Row[Any] | None:
         return self.execute(sql, values).first()
+
+    def at_the_end(self, do: Callable[["Tx", list[Any]], None], items: Sequence[Any]) -> None:
+        """Have `do(tx, items)` once, when the unit has returned, with the items of all who asked for it.
+
+        For what takes a lock that everybody wants: taken last, it is held for moments, and nobody who has it waits
+        for another.
+        """
+        self._left.setdefault(do, []).extend(items)
+
+    def finish(self) -> None:
+        """Do what was left for the end."""
+        for do, items in self._left.items():
+            do(self, items)
 
     def _team(self) -> str:
         assert self.team_id is not None, (

@@ -23,7 +23,14 @@ Step = Callable[[Connection], T]
 def step(team_id: str | None, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> Step[T]:
     """A unit with its arguments, waiting only for a connection."""
     assert not iscoroutinefunction(unit), f"{name(unit)}: a unit of work is a plain function"
-    return lambda connection: unit(Tx(connection, team_id), *args, **kwargs)
+
+    def run(connection: Connection) -> T:
+        tx = Tx(connection, team_id)
+        result = unit(tx, *args, **kwargs)
+        tx.finish()
+        return result
+
+    return run
 
 
 def name(unit: Callable[..., Any]) -> str:

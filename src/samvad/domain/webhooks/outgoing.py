@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from samvad.domain.webhooks.model import About, ActsAs
-from samvad.domain.webhooks.queries import delivery_row
-from samvad.domain.webhooks.tables import deliveries, endpoints, webhook_events
+from samvad.domain.webhooks.queries import delivery_row, promise
+from samvad.domain.webhooks.tables import endpoints, webhook_events
 from samvad.kit.ids import new_id
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
@@ -51,7 +51,6 @@ LISTENERS = every_team.select(
 ).where(among(endpoints.c.team_id, "teams"), endpoints.c.is_active, endpoints.c.plugin_id.is_not(None))
 
 KEEP = every_team.insert(webhook_events)
-DELIVER = every_team.insert(deliveries)
 
 
 def listeners(tx: Tx, team_ids: Collection[str]) -> Listeners:
@@ -104,4 +103,4 @@ def tell(tx: Tx, told: Sequence[Telling], *, at: int) -> None:
         delivery_row(it.listener.team_id, it.listener.endpoint_id, it.about, webhook_event_id=event_id, at=at)
         for event_id, it in zip(ids, told, strict=True)
     ]
-    tx.execute(DELIVER, rows)
+    promise(tx, rows)

@@ -8,8 +8,9 @@ from sqlalchemy import Row, bindparam, func, literal_column, or_
 
 from samvad.domain.webhooks.model import ID_HEADER, About, ActsAs, Attempt, Which
 from samvad.domain.webhooks.tables import attempts, deliveries, endpoints, webhook_events
-from samvad.kit.ids import new_id, oldest_id
+from samvad.kit.ids import new_id, new_id_after, oldest_id
 from samvad.storage import Tx, every_team
+from samvad.storage.alone import DELIVERIES, one_by_one
 from samvad.storage.columns import among
 
 ACTIVE = every_team.select(
@@ -19,6 +20,15 @@ ACTIVE = every_team.select(
 )
 
 ADD = every_team.upsert(deliveries).on_conflict_do_nothing(index_elements=["endpoint_id", "inbound_event_id"])
+
+LAST = every_team.select(
+    endpoints.c.id,
+    every_team.select(func.max(deliveries.c.id))
+    .where(deliveries.c.endpoint_id == endpoints.c.id)
+    .scalar_subquery()
+    .label("last"),
+).where(among(endpoints.c.id, "endpoints"))
+"""The newest delivery of each of these endpoints: a step into an index for each."""
 
 NOT_DELIVERED = deliveries.c.state != literal_column("'DELIVERED'")
 """In the words of the index of what was not, for a database uses it only where it sees them."""
@@ -130,9 +140,28 @@ def add_for_inbound(
         for event_id, plugin, received_at in inbound
         if (endpoint := by_plugin.get(plugin)) and received_at >= endpoint.hears_from_at
     ]
-    if rows:
-        tx.execute(ADD, rows)
+    promise(tx, rows)
     return len(rows)
+
+
+def promise(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
+    """Have these delivered: each goes after what was committed before it, and before what is committed after it.
+
+    Their ids, which are that order, are made at the end of the unit, while nobody else makes any for the same
+    endpoints and until this is committed. On PostgreSQL ids made sooner would say who began first, or whose clock is
+    ahead, and a delivery could be told after one that was made later.
+    """
+    if rows:
+        tx.at_the_end(_write, rows)
+
+
+def _write(tx: Tx, rows: list[dict[str, Any]]) -> None:
+    whose = {row["endpoint_id"] for row in rows}
+    one_by_one(tx, DELIVERIES, whose)
+    last = {row.id: row.last for row in tx.all(LAST, {"endpoints": whose})}
+    for row in rows:
+        row["id"] = last[row["endpoint_id"]] = new_id_after(last.get(row["endpoint_id"]))
+    tx.execute(ADD, rows)
 
 
 def delivery_row(
@@ -144,9 +173,8 @@ def delivery_row(
     inbound_event_id: int | None = None,
     webhook_event_id: str | None = None,
 ) -> dict[str, Any]:
-    """A delivery that waits for its first attempt."""
+    """A delivery that waits for its first attempt, and for its id."""
     return {
-        "id": new_id(),
         "team_id": team_id,
         "endpoint_id": endpoint_id,
         "inbound_event_id": inbound_event_id,
