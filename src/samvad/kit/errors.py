@@ -12,7 +12,8 @@
     ├── Ambiguous         504   the Cloud API did not answer, so nobody knows whether it acted
     ├── Unreachable       502   the Cloud API could not be reached, so nothing was done
     ├── NotMigrated       500   the database could not be brought to this version's schema
-    └── Unavailable       503   too much is waiting; try again after `retry_after_s`
+    └── Unavailable       503   too much is waiting, or something we need is not there; try again after `retry_after_s`
+        └── Lost          503   what was written just before the database went away may stand, or not
 
 A programmer's mistake is an assertion, never one of these.
 """
@@ -112,10 +113,14 @@ class Unreachable(SamvadError):
 
 
 class Unavailable(SamvadError):
-    """Too much is waiting here; the caller may try again after `retry_after_s`."""
+    """Too much is waiting here, or something we need is not there; try again after `retry_after_s`."""
 
     status = 503
 
     def __init__(self, problem: str, *, retry_after_s: int = 1) -> None:
         super().__init__(problem)
         self.retry_after_s = retry_after_s
+
+
+class Lost(Unavailable):
+    """The database went away in the middle: nobody knows whether what was being written stands."""

@@ -1,7 +1,7 @@
 """PostgreSQL: every unit is a transaction of its own on a pooled connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from samvad.kit.chance import chance
-from samvad.kit.errors import Unavailable
+from samvad.kit.errors import Lost, Unavailable
 from samvad.storage.attributes import ScalarKind, attribute_index
 from samvad.storage.columns import dump_json
 from samvad.storage.database import Database, too_slow
@@ -23,8 +23,13 @@ from samvad.storage.unit import Step, T
 CONNECTIONS = 10  # per process; state it when you size max_connections
 CONNECT_S = 10.0
 ATTEMPTS = 5
+BACK_S = 0.05  # and twice that each time: after a crash a server is back in some tenths of a second
 LOST_A_RACE = {"40001", "40P01"}  # serialization failure, deadlock: run the unit again
 BROKEN_OFF = "57014"  # query_canceled: of its statement_timeout
+WENT_AWAY = "The database went away; try again in a moment."
+PASSING = ("53", "57P", "58", "25006", "25P03")
+"""Beginnings of SQLSTATEs that say what the server cannot do just now, whatever it is asked: its disk is full, its
+memory or connections are used up, somebody shuts it down, it has become a replica, or it waited too long for us."""
 INDEX_LOCK = 0x53414D57  # and the index: two processes do not make one at the same time
 INDEX_POLL_S = 0.2
 MIGRATION_LOCK = 0x53414D56  # "SAMV": two processes starting together migrate one after the other
@@ -57,19 +62,10 @@ class PostgresDatabase(Database):
         self._closed = False
 
     async def run_write(self, step: Step[T]) -> T:
-        async with self._accepted():
-            for attempt in range(1, ATTEMPTS):
-                try:
-                    return await self._attempt(step)
-                except DBAPIError as error:
-                    if not lost_a_race(error):
-                        raise
-                    await asyncio.sleep(chance.random() * 0.005 * attempt)
-            return await self._attempt(step)
+        return await self._run(self._attempt, step)
 
     async def run_read(self, step: Step[T]) -> T:
-        async with self._accepted(), self._reading.connect() as connection:
-            return await connection.run_sync(step)
+        return await self._run(self._look, step)
 
     async def run_search(self, step: Step[T], *, within_s: float) -> T:
         def within(connection: Connection) -> T:
@@ -109,6 +105,23 @@ class PostgresDatabase(Database):
         await self._idle.wait()
         await self._engine.dispose()
 
+    async def _run(self, attempt: Callable[[Step[T]], Awaitable[T]], step: Step[T]) -> T:
+        """Again where nothing was written: a race was lost, or the connection, before anything was committed."""
+        async with self._accepted():
+            for n in range(1, ATTEMPTS):
+                try:
+                    return await attempt(step)
+                except DBAPIError as error:
+                    if lost_a_race(error):
+                        await asyncio.sleep(chance.random() * 0.005 * n)
+                    elif error.connection_invalidated:
+                        await asyncio.sleep(BACK_S * 2**n)
+                    else:
+                        raise
+                except (OSError, asyncpg.PostgresError):  # nobody answers, or not yet
+                    await asyncio.sleep(BACK_S * 2**n)
+            return await attempt(step)
+
     @asynccontextmanager
     async def _accepted(self) -> AsyncIterator[None]:
         """Work under way, which close() waits for; a server that is not there makes nobody's unit wrong."""
@@ -121,9 +134,9 @@ class PostgresDatabase(Database):
         except (OSError, NoConnectionFree, asyncpg.PostgresError) as error:  # no connection was to be had
             raise Unavailable("The database cannot be reached; try again in a moment.") from error
         except DBAPIError as error:
-            if not error.connection_invalidated:
+            if (trouble := trouble_of(error)) is None:
                 raise
-            raise Unavailable("The database went away; try again in a moment.") from error
+            raise trouble from error
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -131,7 +144,18 @@ class PostgresDatabase(Database):
 
     async def _attempt(self, step: Step[T]) -> T:
         """One greenlet for the whole unit instead of one for each statement."""
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection, connection.begin() as transaction:
+            result = await connection.run_sync(step)
+            try:
+                await transaction.commit()
+            except (OSError, DBAPIError) as error:
+                if isinstance(error, DBAPIError) and not error.connection_invalidated:
+                    raise
+                raise Lost(WENT_AWAY) from error
+            return result
+
+    async def _look(self, step: Step[T]) -> T:
+        async with self._reading.connect() as connection:
             return await connection.run_sync(step)
 
 
@@ -160,3 +184,16 @@ async def index_lock(connection: AsyncConnection, name: str) -> AsyncIterator[No
 
 def lost_a_race(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in LOST_A_RACE
+
+
+def trouble_of(error: DBAPIError) -> Unavailable | None:
+    """What to say of an error that is the server's, and no fault of what it was asked."""
+    if error.connection_invalidated:
+        return Unavailable(WENT_AWAY)
+    if lost_a_race(error):
+        return Unavailable("Others are writing the same rows; try again in a moment.")
+    if str(getattr(error.orig, "sqlstate", None)).startswith(PASSING):
+        # The driver's own words, which name the cause: "could not extend file …: No space left on device".
+        words = str(getattr(error.orig, "__cause__", None) or error.orig)
+        return Unavailable(f"The database cannot do its work just now ({words:.200}); try again in a moment.")
+    return None

@@ -1,15 +1,17 @@
 """SQLite: units run on the event loop, many to a commit; only the commit visits a thread."""
 
 import asyncio
+import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.schema import CreateIndex
 
 from samvad.kit.errors import Unavailable
@@ -23,6 +25,18 @@ SEARCHES = 2  # long reads at once, each with a thread and a connection of its o
 LOOK_EVERY = 10_000  # steps of SQLite's machine between two looks at the clock: well under a millisecond
 WAITING = 10_000  # units; beyond this a caller hears Unavailable instead of waiting for minutes
 OLDEST_S = 20.0
+
+PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+}
+"""Result codes that say what the file cannot do just now, whatever it is asked: its disk is full or broken, or
+somebody else holds it."""
 
 PRAGMAS = (
     "journal_mode = WAL",
@@ -52,7 +66,10 @@ class Work:
             self.result = self.step(connection)
         except Exception as error:
             self.error = error
-            command(connection, "ROLLBACK TO unit")
+            try:
+                command(connection, "ROLLBACK TO unit")
+            except sqlite3.OperationalError:  # a full disk made SQLite take back all of the transaction
+                raise error from None
         command(connection, "RELEASE unit")
 
     def settle(self) -> None:
@@ -61,7 +78,7 @@ class Work:
         if self.error is None:
             self.future.set_result(self.result)
         else:
-            self.future.set_exception(self.error)
+            self.future.set_exception(trouble_of(self.error) or self.error)
 
 
 class SqliteDatabase(Database):
@@ -88,7 +105,7 @@ class SqliteDatabase(Database):
 
     async def run_read(self, step: Step[T]) -> T:
         """On the loop itself: a short indexed read is cheaper than a visit to a thread."""
-        with self._reader.begin():
+        with named_trouble(), self._reader.begin():
             return step(self._reader)
 
     async def run_search(self, step: Step[T], *, within_s: float) -> T:
@@ -97,7 +114,7 @@ class SqliteDatabase(Database):
     def _search(self, step: Step[T], within_s: float) -> T:
         """In a thread, on a connection of its own, broken off when its time is over."""
         until = time.monotonic() + within_s
-        with self._reading.connect() as connection:
+        with named_trouble(), self._reading.connect() as connection:
             driver(connection).set_progress_handler(lambda: time.monotonic() > until, LOOK_EVERY)
             try:
                 with connection.begin():
@@ -205,6 +222,25 @@ def _has_index(connection: Connection, name: str) -> bool:
         "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (name,)
     )
     return found.fetchone() is not None
+
+
+def trouble_of(error: Exception) -> Unavailable | None:
+    """What to say of an error that is the file's, and no fault of what it was asked."""
+    orig = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(orig, "sqlite_errorcode", 0) & 0xFF  # the first byte; the others say more exactly what
+    if code not in PASSING:
+        return None
+    return Unavailable(f"The database cannot do its work just now ({orig}); try again in a moment.")
+
+
+@contextmanager
+def named_trouble() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if (trouble := trouble_of(error)) is None:
+            raise
+        raise trouble from error
 
 
 def roll_back(connection: Connection) -> None:

@@ -38,6 +38,9 @@ LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 LONGEST_GROUP = 200  # characters of a group's id; Meta's have 60
 
+TRIES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+"""Before something is written once more that a database in trouble did not take, or may have taken."""
+
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 """Before a throttled send is tried again; Meta says 4^n seconds, and more where it knows better."""
 
@@ -74,7 +77,7 @@ async def send(
 
     The intent is durable before Meta hears of it. Raises kit.errors: Refused (Meta said no), Ambiguous
     (Meta did not answer: the message stays `sending` and is never sent again by us), Conflict (the
-    idempotency key), Unavailable.
+    idempotency key), Unavailable (nothing was sent).
     """
     _check_key(idempotency_key)
     if "status" in payload:
@@ -167,7 +170,7 @@ async def _carry_out(
     ctx: Context, sender: Sender, order: Order, payload: dict[str, Any], route: Route | None = None
 ) -> tuple[Sent, Message | None]:
     """Write the intent down, ask Meta, write the answer down."""
-    begun: Begun | Earlier = await ctx.resources.sends.put(order)
+    begun: Begun | Earlier = await _begin(ctx, order)
     if isinstance(begun, Earlier):
         return Sent(begun.message_id, begun.wamid, _meta_answer(begun.peer, begun.wamid)), None
     # Our id travels along and comes back with every status, so that an answer which never reached us
@@ -240,14 +243,46 @@ async def _tell(ctx: Context, sender: Sender, payload: dict[str, Any], route: Ro
             raise errors.Unreachable(f"WhatsApp could not be reached: {reason}")
 
 
+async def _begin(ctx: Context, order: Order) -> Begun | Earlier:
+    """Write the intent down; once more where the database went away in the middle, for else its key stays taken."""
+    for pause_s in TRIES_S:
+        try:
+            begun: Begun | Earlier = await ctx.resources.sends.put(order)
+            return begun
+        except errors.Lost:
+            await asyncio.sleep(pause_s)
+    begun = await ctx.resources.sends.put(order)
+    return begun
+
+
 async def _write_answer(
     ctx: Context, begun: Begun, *, wamid: str | None = None, wa_id: str | None = None, error: Any = None
 ) -> Status:
+    """Write down what Meta said, and again while the database is in trouble.
+
+    Where that does not end our caller hears what Meta said all the same: told to try again, they would send it a
+    second time. The message stays open then; its status webhook, which brings our id back, completes it.
+    """
+    order = begun.order
     contact_id = begun.contact.id if begun.contact else None
-    answered = Answered(begun.order, contact_id, wamid, wa_id, error, ctx.now())
-    status: Status = await ctx.resources.outcomes.put(answered)
-    ctx.resources.bells.deliveries.ring()
-    return status
+    answered = Answered(order, contact_id, wamid, wa_id, error, ctx.now())
+    for pause_s in (*TRIES_S, None):
+        try:
+            status: Status = await ctx.resources.outcomes.put(answered)
+            ctx.resources.bells.deliveries.ring()
+            return status
+        except errors.Unavailable as trouble:
+            if pause_s is None:
+                log.error(
+                    "send.answer_not_kept",
+                    message=order.id,
+                    team=order.team_id,
+                    wamid=wamid,
+                    reason=str(trouble),
+                )
+                break
+            await asyncio.sleep(pause_s)
+    return Status.FAILED if wamid is None else Status.SENT
 
 
 def _recipient(payload: dict[str, Any]) -> Identity | None:

@@ -43,7 +43,7 @@ class Answered(NamedTuple):
     at: int
 
 
-BEGIN = every_team.insert(messages)
+BEGIN = every_team.upsert(messages).on_conflict_do_nothing(index_elements=["id"])
 
 PROMISE = (
     every_team.upsert(idempotency_keys)
@@ -56,6 +56,7 @@ PROMISED = (
         idempotency_keys.c.team_id,
         idempotency_keys.c.key,
         idempotency_keys.c.request_sha256,
+        idempotency_keys.c.message_id.label("bound_to"),
         messages.c.id,
         messages.c.wamid,
         messages.c.peer,
@@ -85,7 +86,10 @@ UNANSWERED = (
 
 
 def begin(tx: Tx, orders: Sequence[Order]) -> list[Begun | Earlier | SamvadError]:
-    """Write down what we are about to ask of Meta, each under its key's promise once."""
+    """Write down what we are about to ask of Meta, each under its key's promise once.
+
+    An order that stands already, since nobody heard of its commit, is begun once more and stands as it was.
+    """
     at = max(order.at for order in orders)
     earlier = _promise(tx, orders, at=at)
     fresh = [order for order in orders if order.id not in earlier]
@@ -152,9 +156,9 @@ def _promise(tx: Tx, orders: Sequence[Order], *, at: int) -> dict[str, Earlier |
     rows_before = tx.all(PROMISED, {"keys": {it.promise.key for it in repeated if it.promise}})
     before = {(row.team_id, row.key): row for row in rows_before}
     return {
-        it.id: _repeat(it.promise.request_sha256, before[it.team_id, it.promise.key])
+        it.id: _repeat(it.promise.request_sha256, known)
         for it in repeated
-        if it.promise is not None
+        if it.promise is not None and (known := before[it.team_id, it.promise.key]).bound_to != it.id
     }
 
 

@@ -31,6 +31,12 @@ _served = (
     endpoints.c.rests_until_at.is_(None) | (endpoints.c.rests_until_at <= bindparam("now")),
 )
 
+_is_due = or_(
+    deliveries.c.attempts
+    == 0,  # at once, whatever the clock said when it was made: it may have been ahead of ours
+    deliveries.c.next_attempt_at <= bindparam("now"),
+)
+
 READY = every_team.select(endpoints.c.id).where(
     *_served,
     endpoints.c.leased_until_at.is_(None)
@@ -39,7 +45,7 @@ READY = every_team.select(endpoints.c.id).where(
     exists().where(
         deliveries.c.endpoint_id == endpoints.c.id,
         deliveries.c.state == "PENDING",
-        deliveries.c.next_attempt_at <= bindparam("now"),
+        _is_due,
     ),
 )
 
@@ -95,7 +101,7 @@ DUE = (
     .where(
         deliveries.c.endpoint_id == bindparam("endpoint"),
         deliveries.c.state == "PENDING",
-        deliveries.c.next_attempt_at <= bindparam("now"),
+        _is_due,
         ~among(deliveries.c.order_key, "elsewhere"),
     )
     .order_by(deliveries.c.id)
