@@ -14,6 +14,7 @@ from samvad.api.call import services
 from samvad.api.routes import Api
 from samvad.asgi.errors import error_reply
 from samvad.asgi.requests import identified
+from samvad.domain import retention
 from samvad.domain.context import Bells, Resources
 from samvad.domain.inbound import queries as inbound
 from samvad.domain.media import fetching
@@ -226,6 +227,17 @@ class App:
         keep_ms = round(self.settings.webhook_keep_days * DAY_MS)
         await webhooks.forget_old(self.db, before=self.res.clock() - keep_ms)
 
+    async def forget_old(self) -> None:
+        """Keep bodies of Meta, the event log and messages to their times, where they have one."""
+        settings, now = self.settings, self.res.clock()
+        for days, what, first in (
+            (settings.inbound_keep_days, retention.inbound_bodies, 0),
+            (settings.event_keep_days, retention.logged_events, 0),
+            (settings.message_keep_days, retention.said_messages, ""),
+        ):
+            if days:
+                await retention.forget(self.db, what, first=first, before=now - round(days * DAY_MS))
+
     async def look_for_lost(self) -> None:
         """Compare some raw events with what is here, and count."""
         if self.measures is not None:
@@ -329,6 +341,7 @@ class App:
                 lambda: write(jobs_queries.forget_orphans, before=clock() - bulk.KEEP_ORPHANS_MS),
             ),
             Recurring("webhooks.forget_old", 3600.0, self.forget_webhooks),
+            Recurring("retention.forget", 3600.0, self.forget_old),
             *([Recurring("ingress.check", CHECK_EVERY_S, self.look_for_lost)] if self.measures else []),
         ]
 

@@ -10,6 +10,7 @@ from samvad.kit.errors import BadRequest
 from samvad.kit.sealing import new_sealing_key
 
 META = "https://graph.facebook.com"
+META_REPEATS_DAYS = 8  # seven, and one for whatever is late
 ROLES = ("web", "worker", "all")
 
 
@@ -52,6 +53,15 @@ class Settings:
 
     webhook_keep_days: float = 30.0
     """How long the log of webhooks keeps what was delivered or given up."""
+
+    inbound_keep_days: float = 90.0
+    """How long webhook bodies of Meta are kept once they are folded; 0 is for ever."""
+
+    event_keep_days: float = 0.0
+    """How long the event log goes back; 0 is for ever."""
+
+    message_keep_days: float = 0.0
+    """How long messages and their files are shown; 0 is for ever."""
 
     connect_frame_ancestors: str = "*"
     """Which sites may show the page for connecting a number in a frame: `*`, or `https://a.example https://b.example`."""
@@ -96,6 +106,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
     said = {name: env[key] for name in _READ if (key := f"SAMVAD_{name.upper()}") in env}
     said |= {name: str(value) for name, value in given.items() if value is not None}
     data_dir = Path(said.get("data_dir", ".data")).absolute()
+    keep = _keep(said)
     database_url = said.get("database_url") or f"sqlite:///{data_dir / 'samvad.db'}"
     return Settings(
         data_dir=data_dir,
@@ -109,7 +120,10 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         webhook_back_off_ms=_seconds(said.get("webhook_back_off_s", "")),
         webhook_at_once=round(_number(said, "webhook_at_once", 8, least=1)),
         webhook_pause_after_days=_number(said, "webhook_pause_after_days", 3.0),
-        webhook_keep_days=_number(said, "webhook_keep_days", 30.0),
+        webhook_keep_days=keep["webhook"],
+        inbound_keep_days=keep["inbound"],
+        event_keep_days=keep["event"],
+        message_keep_days=keep["message"],
         connect_frame_ancestors=_sites(said.get("connect_frame_ancestors", "*")),
         upstream_timeout_s=_number(said, "upstream_timeout_s", 30.0),
         template_poll_s=_number(said, "template_poll_s", 6 * 3600),
@@ -137,6 +151,9 @@ _READ = (
     "webhook_at_once",
     "webhook_pause_after_days",
     "webhook_keep_days",
+    "inbound_keep_days",
+    "event_keep_days",
+    "message_keep_days",
     "connect_frame_ancestors",
     "upstream_timeout_s",
     "template_poll_s",
@@ -214,6 +231,32 @@ def _number(said: Mapping[str, str], name: str, default: float, *, least: float 
     if not least <= number < float("inf"):
         raise BadRequest(f"SAMVAD_{name.upper()} must be at least {least:g}; got {said[name]!r:.40}.")
     return number
+
+
+def _keep(said: Mapping[str, str]) -> dict[str, float]:
+    """How many days each log is kept, 0 for ever. A body of Meta's outlives the deliveries it is sent on with, and
+    what it says outlives the body: else what is gone would be missed, or come back with a repetition.
+    """
+    keep = {name: _number(said, f"{name}_keep_days", 0.0) for name in ("inbound", "event", "message")}
+    webhook = keep["webhook"] = _number(said, "webhook_keep_days", 30.0)
+    least = max(webhook, META_REPEATS_DAYS)
+    others = [days for name in ("event", "message") if (days := keep[name])]
+    if "inbound_keep_days" not in said:
+        keep["inbound"] = max(least, min([90.0, *others]))
+    inbound = keep["inbound"]
+    if inbound and inbound < least:
+        raise BadRequest(
+            f"SAMVAD_INBOUND_KEEP_DAYS must be 0, for ever, or at least {least:g}: Meta repeats a webhook for "
+            f"{META_REPEATS_DAYS - 1} days, and what SAMVAD_WEBHOOK_KEEP_DAYS keeps is sent again with it; "
+            f"got {inbound:g}."
+        )
+    for name in ("event", "message"):
+        if keep[name] and not 0 < inbound <= keep[name]:
+            raise BadRequest(
+                f"SAMVAD_{name.upper()}_KEEP_DAYS must be 0, for ever, or at least as many as "
+                f"SAMVAD_INBOUND_KEEP_DAYS ({f'{inbound:g}' if inbound else 'for ever'}); got {keep[name]:g}."
+            )
+    return keep
 
 
 def _seconds(words: str) -> tuple[int, ...]:

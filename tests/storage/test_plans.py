@@ -40,6 +40,8 @@ def files(state: str | None) -> Asked:
             "webhook_delivery_team_id (team_id=? AND id>? AND id<?)",
         ),
         (log_of(plugin_id="p"), "webhook_delivery_endpoint (endpoint_id=?)"),
+        (lambda tx: webhooks.awaited(tx, [1]), "endpoint_id (endpoint_id=? AND inbound_event_id=?)"),
+        (lambda tx: tx.all(webhooks.LAST, {"endpoints": ["e"]}), "(endpoint_id=?)"),
         (files(None), "media_team_id_created_at (team_id=?)"),
         (files("FAILED"), "media_team_id_state (team_id=? AND state=?)"),
         (lambda tx: media.find_by_mid(tx, "1"), "media_team_id_mid (team_id=? AND mid=?)"),

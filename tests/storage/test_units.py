@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, make_url, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from samvad.kit.errors import NotFound, Unavailable
 from samvad.storage import Database, Tx, every_team, open_database
@@ -181,7 +181,7 @@ async def test_a_locked_sqlite_file_fails_the_waiting_units_and_no_later_one(db:
     visitor = sqlite3.connect(Path(file), isolation_level=None)
     visitor.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(OperationalError, match="locked"):
+    with pytest.raises(Unavailable, match="locked"):
         await db.write(add, "in vain")
     visitor.execute("ROLLBACK")
     visitor.close()

@@ -3,10 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, bindparam
 
 from samvad.domain.events.tables import events
-from samvad.storage import Tx
+from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
+
+OLDEST = (
+    every_team.select(events.c.id, events.c.at.label("moment"))
+    .where(events.c.id > bindparam("after"))
+    .order_by(events.c.id)
+    .limit(bindparam("limit"))
+)
+FORGET = every_team.delete(events).where(among(events.c.id, "ids"))
 
 MOST_NAMES = 500  # different names of events in one team's log
 
@@ -52,3 +61,12 @@ def _names(tx: Tx) -> list[str]:
         found.append(row.name)
         row = tx.first(query.where(events.c.name > row.name))
     return found
+
+
+def oldest_first(tx: Tx, *, after: int, limit: int) -> Sequence[Row[Any]]:
+    """Events behind this one, over all teams, and when each happened."""
+    return tx.all(OLDEST, {"after": after, "limit": limit})
+
+
+def forget(tx: Tx, event_ids: Sequence[int]) -> None:
+    tx.execute(FORGET, {"ids": event_ids})

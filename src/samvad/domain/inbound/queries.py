@@ -83,6 +83,19 @@ FOLDED_ONES = (
     .limit(bindparam("limit"))
 )
 
+OLDEST = (
+    every_team.select(
+        inbound_events.c.id,
+        inbound_events.c.received_at.label("moment"),
+        (inbound_events.c.folded_at.is_not(None) & inbound_events.c.problem.is_(None)).label("is_done"),
+    )
+    .where(inbound_events.c.id > bindparam("after"))
+    .order_by(inbound_events.c.id)
+    .limit(bindparam("limit"))
+)
+
+FORGET = every_team.delete(inbound_events).where(among(inbound_events.c.id, "ids"))
+
 WAITING = (
     every_team.select(func.count()).select_from(inbound_events).where(inbound_events.c.folded_at.is_(None))
 )
@@ -184,3 +197,12 @@ def with_problems_newest_first(tx: Tx, *, limit: int) -> Sequence[Row[Any]]:
         .order_by(inbound_events.c.id.desc())
         .limit(limit)
     )
+
+
+def oldest_first(tx: Tx, *, after: int, limit: int) -> Sequence[Row[Any]]:
+    """Events behind this one: when each came, and whether it is folded and was understood."""
+    return tx.all(OLDEST, {"after": after, "limit": limit})
+
+
+def forget(tx: Tx, event_ids: Sequence[int]) -> None:
+    tx.execute(FORGET, {"ids": event_ids})

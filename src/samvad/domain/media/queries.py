@@ -8,6 +8,7 @@ from sqlalchemy import Row
 from samvad.domain.media.model import Expected, MediaFile, State
 from samvad.domain.media.tables import media, public_files
 from samvad.storage import Tx, every_team
+from samvad.storage.columns import among
 
 MOST_ALIKE = 20
 
@@ -72,3 +73,11 @@ def change(tx: Tx, media_id: str, **changes: Any) -> None:
 
 def as_file(row: Row[Any]) -> MediaFile:
     return MediaFile(**row._mapping)
+
+
+FORGET_OF_MESSAGES = every_team.delete(media).where(among(media.c.message_id, "ids"))
+
+
+def forget_of_messages(tx: Tx, message_ids: Sequence[str]) -> None:
+    """The files of these messages are shown no more; their bytes stay in the store."""
+    tx.execute(FORGET_OF_MESSAGES, {"ids": message_ids})

@@ -41,5 +41,11 @@ media = Table(
 Index("ix_media_team_id_mid", media.c.team_id, media.c.mid)
 Index("ix_media_id", media.c.id)  # across teams: is it another's?
 Index("ix_media_mid", media.c.mid)
+Index(
+    "ix_media_message_id",
+    media.c.message_id,
+    sqlite_where=media.c.message_id.is_not(None),
+    postgresql_where=media.c.message_id.is_not(None),
+)
 Index("ix_media_team_id_created_at", media.c.team_id, media.c.created_at, media.c.id)
 Index("ix_media_team_id_state", media.c.team_id, media.c.state, media.c.created_at, media.c.id)

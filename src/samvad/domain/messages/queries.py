@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, bindparam
 
 from samvad.domain.accounts.access import Access
 from samvad.domain.accounts.predicates import ALWAYS, whole
@@ -13,7 +13,15 @@ from samvad.domain.contacts.tables import contact_identities, contacts
 from samvad.domain.messages.model import Message, Status
 from samvad.domain.messages.tables import messages
 from samvad.storage import Tx, every_team
-from samvad.storage.columns import among
+from samvad.storage.columns import among, later
+
+OLDEST = (
+    every_team.select(messages.c.id, later(messages.c.at, messages.c.created_at).label("moment"))
+    .where(messages.c.id > bindparam("after"))
+    .order_by(messages.c.id)
+    .limit(bindparam("limit"))
+)
+FORGET = every_team.delete(messages).where(among(messages.c.id, "ids"))
 
 
 def newest_first(tx: Tx, *, identity: Identity, limit: int, skip: int = 0, access: Access) -> list[Message]:
@@ -107,3 +115,12 @@ def as_message(row: Row[Any]) -> Message:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def oldest_first(tx: Tx, *, after: str, limit: int) -> Sequence[Row[Any]]:
+    """Messages that came here after this one, over all teams, and when each was said, or came if that was later."""
+    return tx.all(OLDEST, {"after": after, "limit": limit})
+
+
+def forget(tx: Tx, message_ids: Sequence[str]) -> None:
+    tx.execute(FORGET, {"ids": message_ids})

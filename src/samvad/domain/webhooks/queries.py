@@ -11,7 +11,7 @@ from samvad.domain.webhooks.tables import attempts, deliveries, endpoints, webho
 from samvad.kit.ids import new_id, new_id_after, oldest_id
 from samvad.storage import Tx, every_team
 from samvad.storage.alone import DELIVERIES, one_by_one
-from samvad.storage.columns import among
+from samvad.storage.columns import among, aside
 
 ACTIVE = every_team.select(
     endpoints.c.id, endpoints.c.team_id, endpoints.c.plugin_id, endpoints.c.hears_from_at
@@ -290,6 +290,11 @@ OLD = (
     .order_by(deliveries.c.id)
     .limit(bindparam("limit"))
 )
+AWAITED = every_team.select(deliveries.c.inbound_event_id).where(
+    deliveries.c.endpoint_id.in_(every_team.select(endpoints.c.id).where(endpoints.c.format == "meta")),
+    among(deliveries.c.inbound_event_id, "ids"),
+    aside(deliveries.c.state) == "PENDING",  # of an endpoint that is paused millions may wait
+)
 FORGET_ATTEMPTS = every_team.delete(attempts).where(among(attempts.c.delivery_id, "ids"))
 FORGET_EVENTS = every_team.delete(webhook_events).where(among(webhook_events.c.id, "ids"))
 FORGET = every_team.delete(deliveries).where(among(deliveries.c.id, "ids"))
@@ -337,3 +342,8 @@ def _with_endpoint(tx: Tx) -> Any:
         endpoints.c.is_active,
     )
     return tx.select(deliveries, *columns).join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+
+
+def awaited(tx: Tx, inbound_event_ids: Collection[int]) -> set[int]:
+    """Those of these inbound events whose bodies are still to be delivered to somebody."""
+    return {row.inbound_event_id for row in tx.all(AWAITED, {"ids": inbound_event_ids})}
