@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from samvad.kit.errors import NotFound, Unavailable
 from samvad.storage import Database, Tx, every_team, open_database
 from samvad.storage.postgres import PostgresDatabase
-from samvad.storage.sqlite import WAITING, SqliteDatabase
+from samvad.storage.sqlite import WAITING, WAL_KEPT, SqliteDatabase
 from tests.storage.notes import Wrong, add, notes, texts
 
 
@@ -261,3 +261,29 @@ async def test_a_sqlite_file_may_stand_in_a_folder_that_is_not_there_yet(tmp_pat
 
     assert await db.read(lambda tx: tx.execute(text("SELECT 1")).scalar()) == 1
     await db.close()
+
+
+async def test_a_long_read_of_a_sqlite_file_leaves_no_large_wal_behind(db: Database, database_url: str):
+    """SQLite cannot move commits into the file while somebody reads what was before them."""
+    if not isinstance(db, SqliteDatabase):
+        pytest.skip("only SQLite has that file")
+    file = str(make_url(database_url).database)
+
+    def wal_size() -> int:
+        return Path(f"{file}-wal").stat().st_size
+
+    def add_a_megabyte(tx: Tx) -> None:
+        tx.execute(every_team.insert(notes), {"team_id": "a", "text": "large", "data": "x" * 1_000_000})
+
+    visitor = sqlite3.connect(file, isolation_level=None)
+    visitor.execute("BEGIN")
+    visitor.execute("SELECT count(*) FROM test_note").fetchone()
+    for _ in range(50):
+        await db.write(add_a_megabyte)
+    while_it_read = wal_size()
+    visitor.close()
+    for _ in range(20):
+        await db.write(add_a_megabyte)
+
+    assert while_it_read > 50_000_000
+    assert wal_size() <= WAL_KEPT

@@ -38,6 +38,9 @@ PASSING = {
 """Result codes that say what the file cannot do just now, whatever it is asked: its disk is full or broken, or
 somebody else holds it."""
 
+WAL_KEPT = 32 * 2**20
+"""Bytes of the WAL's file that stay for use again. While somebody reads for long, it becomes as large as it must."""
+
 PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",  # we answer 200 only for what survives a power cut
@@ -46,6 +49,7 @@ PRAGMAS = (
     "cache_size = -65536",
     "temp_store = MEMORY",
     "wal_autocheckpoint = 4000",
+    f"journal_size_limit = {WAL_KEPT}",
 )
 
 
