@@ -18,6 +18,7 @@ from samvad.domain import retention
 from samvad.domain.context import Bells, Resources
 from samvad.domain.inbound import queries as inbound
 from samvad.domain.media import fetching
+from samvad.domain.messages import operations as messages
 from samvad.domain.messages import sends, statuses
 from samvad.domain.processes import applying, bulk, jobs_queries, leads
 from samvad.domain.templates import jobs as templates
@@ -321,7 +322,7 @@ class App:
             Recurring(
                 "promises.forget",
                 600.0,
-                lambda: write(sends.forget_promises, before=clock() - KEEP_PROMISES_MS),
+                lambda: messages.forget_promises(self.db, before=clock() - KEEP_PROMISES_MS),
             ),
             Recurring(
                 "statuses.forget_parked",

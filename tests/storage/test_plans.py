@@ -10,6 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from samvad.domain.media import queries as media
+from samvad.domain.messages import sends, statuses
 from samvad.domain.webhooks import queries as webhooks
 from samvad.domain.webhooks.model import Which
 from samvad.storage import Tx, open_database
@@ -50,9 +51,39 @@ def files(state: str | None) -> Asked:
 async def test_a_list_is_found_in_its_index(
     migrated_sqlite: Path, tmp_path: Path, asked: Asked, index: str
 ) -> None:
-    db = open_database(copy_file(migrated_sqlite, tmp_path / "samvad.db"))
-    with sqlite3.connect(tmp_path / "samvad.db") as file:
-        file.execute(
+    plan = await plan_of(asked, copy_file(migrated_sqlite, tmp_path / "samvad.db"), tmp_path / "samvad.db")
+
+    assert any(index in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [
+        (lambda tx: statuses.sweep_parked(tx, at=1), "SCAN parked_status USING COVERING INDEX"),
+        (
+            lambda tx: sends.unanswered_oldest_first(tx, before=1, limit=100),
+            "SCAN message USING INDEX ix_message_sending",
+        ),
+        (
+            lambda tx: sends.forget_oldest_promises(tx, before=1, limit=100),
+            "SEARCH idempotency_key USING INDEX sqlite_autoindex",
+        ),
+    ],
+    ids=["sweep of parked statuses", "naming unanswered sends", "forgetting promises"],
+)
+async def test_what_is_done_by_the_clock_reads_what_waits_and_not_all_that_ever_was(
+    migrated_sqlite: Path, tmp_path: Path, asked: Asked, first: str
+) -> None:
+    plan = await plan_of(asked, copy_file(migrated_sqlite, tmp_path / "samvad.db"), tmp_path / "samvad.db")
+
+    assert plan[0].startswith(first), plan
+
+
+async def plan_of(asked: Asked, url: str, file: Path) -> list[str]:
+    """How SQLite carries out the last statement of it, step by step."""
+    with sqlite3.connect(file) as visitor:
+        visitor.execute(
             "INSERT INTO endpoint (id, team_id, plugin_id, format, url, events, is_active, hears_from_at,"
             " failures, created_at, updated_at) VALUES ('e', 't', 'p', 'meta', 'u', '[]', 1, 0, 0, 0, 0)"
         )
@@ -61,15 +92,14 @@ async def test_a_list_is_found_in_its_index(
     def listen(connection: Any, cursor: Any, sql: str, params: Any, context: Any, many: bool) -> None:
         said.append((sql, params))
 
+    db = open_database(url)
     event.listen(Engine, "before_cursor_execute", listen)
     try:
-        await db.team("t").read(asked)
+        await db.team("t").write(asked)
     finally:
         event.remove(Engine, "before_cursor_execute", listen)
         await db.close()
-
     sql, params = said[-1]
-    plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {sql}", params)]
-    file.close()
-    assert any(index in step for step in plan), plan
-    assert not any("TEMP B-TREE" in step for step in plan), plan
+    plan = [row[3] for row in visitor.execute(f"EXPLAIN QUERY PLAN {sql}", params)]
+    visitor.close()
+    return plan

@@ -13,7 +13,7 @@ from samvad.domain.accounts.access import Who
 from samvad.domain.chats.queries import access_to_chats
 from samvad.domain.contacts.model import Contact, Identity, identity_of
 from samvad.domain.context import Context
-from samvad.domain.messages import queries
+from samvad.domain.messages import queries, sends
 from samvad.domain.messages.model import Message, Order, Promise, Status, text_of
 from samvad.domain.messages.sends import Answered, Begun, Earlier
 from samvad.domain.templates import operations as templates
@@ -22,7 +22,7 @@ from samvad.domain.waba.model import Sender
 from samvad.kit import errors, phones, tracing
 from samvad.kit.chance import chance
 from samvad.kit.ids import new_id
-from samvad.storage import Tx
+from samvad.storage import Database, Tx
 from samvad.whatsapp.cloud_api import DEFAULT_VERSION
 from samvad.whatsapp.errors import Refusal
 from samvad.whatsapp.exchange import NotSent, Unknown
@@ -35,6 +35,9 @@ PASSED_ON = (400, 401, 403, 404, 409, 413, 429)
 
 LONGEST_KEY = 255  # characters of an Idempotency-Key
 
+
+FORGET_CHUNK = 1_000
+"""Promises between two commits. Those of ten minutes at once, at 1,000 a second, would stop everything for seconds."""
 
 LONGEST_GROUP = 200  # characters of a group's id; Meta's have 60
 
@@ -164,6 +167,12 @@ async def list_with(ctx: Context, phone: str, *, limit: int, skip: int) -> tuple
 
     page = await ctx.db.read(unit)
     return page[:limit], len(page) > limit
+
+
+async def forget_promises(db: Database, *, before: int) -> None:
+    """Free the idempotency keys of before then, a chunk at a time."""
+    while await db.write(sends.forget_oldest_promises, before=before, limit=FORGET_CHUNK) == FORGET_CHUNK:
+        pass
 
 
 async def _carry_out(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam
+from sqlalchemy import Row, bindparam, literal_column, tuple_
 
 from samvad.domain.chats import queries as chats
 from samvad.domain.chats.queries import Place, Touch
@@ -69,7 +69,15 @@ RELEASE = every_team.delete(idempotency_keys).where(
     idempotency_keys.c.team_id == bindparam("team"), idempotency_keys.c.key == bindparam("name")
 )
 
-OLD_PROMISES = every_team.delete(idempotency_keys).where(idempotency_keys.c.created_at < bindparam("before"))
+_promise_key = tuple_(idempotency_keys.c.team_id, idempotency_keys.c.key)
+OLD_PROMISES = every_team.delete(idempotency_keys).where(
+    _promise_key.in_(
+        every_team.select(idempotency_keys.c.team_id, idempotency_keys.c.key)
+        .where(idempotency_keys.c.created_at < bindparam("before"))
+        .order_by(idempotency_keys.c.created_at)
+        .limit(bindparam("limit"))
+    )
+)
 
 BY_WAMID = every_team.select(messages.c.team_id, messages.c.wamid, messages.c.id).where(
     among(messages.c.wamid, "wamids")
@@ -79,8 +87,9 @@ UNANSWERED = (
     every_team.select(
         messages.c.id, messages.c.team_id, messages.c.phone_number_id, messages.c.peer, messages.c.at
     )
-    .where(messages.c.status == 0, messages.c.at < bindparam("before"))
-    .order_by(messages.c.id)
+    # A literal, and not by id: else SQLite does without the index of these few, and walks through all messages.
+    .where(messages.c.status == literal_column("0"), messages.c.at < bindparam("before"))
+    .order_by(messages.c.at, messages.c.id)
     .limit(bindparam("limit"))
 )
 
@@ -121,8 +130,9 @@ def finish(tx: Tx, answers: Sequence[Answered]) -> list[Status]:
     return [reached.get(it.order.id, Status.SENDING) for it in answers]
 
 
-def forget_promises(tx: Tx, *, before: int) -> int:
-    return tx.execute(OLD_PROMISES, {"before": before}).rowcount
+def forget_oldest_promises(tx: Tx, *, before: int, limit: int) -> int:
+    """Drop a chunk of those made before then, over all teams; returns how many."""
+    return tx.execute(OLD_PROMISES, {"before": before, "limit": limit}).rowcount
 
 
 def unanswered_oldest_first(tx: Tx, *, before: int, limit: int) -> Sequence[Row[Any]]:

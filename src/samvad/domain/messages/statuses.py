@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, or_
+from sqlalchemy import bindparam, case, exists, func, or_
 
 from samvad.domain.events.log import Event, record
 from samvad.domain.messages import telling
@@ -93,11 +93,14 @@ OLD_PARKED = every_team.delete(parked_statuses).where(parked_statuses.c.parked_a
 
 PARKED_AND_KNOWN = (
     every_team.select(parked_statuses.c.wamid)
-    .join(
-        messages,
-        (messages.c.wamid == parked_statuses.c.wamid) & (messages.c.team_id == parked_statuses.c.team_id),
+    # Not a join: SQLite would begin at the messages, and read all of them at every sweep.
+    .where(
+        exists().where(
+            messages.c.wamid == parked_statuses.c.wamid,
+            messages.c.team_id == parked_statuses.c.team_id,
+            messages.c.direction == "OUTBOUND",
+        )
     )
-    .where(messages.c.direction == "OUTBOUND")
     .limit(1000)
 )
 
