@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +25,6 @@ FLOOR_S = 0.2
 
 def quiet(what: str, part: float | None) -> None:
     """Nobody watches."""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Where the data goes; each test that takes it runs on both kinds of database."""
-    postgres = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    yield Place(tmp_path, postgres)
-    assert list(tmp_path.iterdir()) == [], "the bench leaves nothing behind"
 
 
 @pytest.fixture

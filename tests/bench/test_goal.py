@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,13 +25,6 @@ FLOOR_S = 0.2
 
 def quiet(what: str, part: float | None) -> None:
     """Nobody watches."""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    postgres = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    yield Place(tmp_path, postgres)
-    assert list(tmp_path.iterdir()) == [], "the bench leaves nothing behind"
 
 
 async def test_every_send_status_and_inbound_message_that_was_acknowledged_is_there(place: Place):

@@ -256,7 +256,7 @@ async def run_once(plan: Plan, sends_per_s: float, tell: Tell) -> Goal:
     return Goal(
         command=plan.command,
         at=at,
-        database=database_of(options),
+        database=database_of(plan.place),
         machine=Machine(),
         load_average=was_loaded,
         machine_cores_before=busy_before,
@@ -297,23 +297,33 @@ class Driven:
         return self.sends, self.statuses, self.inbound
 
     @property
+    def refused(self) -> int:
+        """Whatever was due and not answered with 200, a connection that broke included."""
+        due = self.sends_due + len(self.told) + len(self.inbound_wamids)
+        return due - sum(len(it.acknowledged) for it in self.streams)
+
+    @property
     def sent_twice(self) -> int:
         """Orders that reached Meta more than once, though each was asked for once."""
         return sum(times - 1 for times in self.orders.values())
 
 
-async def drive(running: Rig, stand_in: StandIn, sends_per_s: float, seconds: float, tell: Tell) -> Driven:
-    """All three streams at once; ends when the last status of the last message was answered."""
+async def drive(
+    running: Rig, stand_in: StandIn, sends_per_s: float, seconds: float, tell: Tell, *, keyed: bool = False
+) -> Driven:
+    """All three streams at once; ends when the last status of the last message was answered.
+
+    `keyed` gives each send an idempotency key.
+    """
     party, port = running.party, running.server.port
     count = max(1, round(sends_per_s * seconds))
     inbound_per_s = sends_per_s * INBOUND_PER_SEND
-    sends = make_sends(party, count)
-    inbound = make_inbound(party, round(inbound_per_s * seconds))
+    inbound_count = round(inbound_per_s * seconds)
     statuses = _Statuses(party)
     stand_in.on_accepted = statuses.follow
-    sending = Generator(port, sends, again=False, keep=True)
-    telling = Generator(port, statuses.requests, again=True, keep=False)
-    arriving = Generator(port, [request for request, _ in inbound], again=True, keep=False)
+    sending = Generator(port, Sends(party, keyed=keyed), again=False, keep=True)
+    telling = Generator(port, statuses, again=True, keep=False)
+    arriving = Generator(port, Inbound(party, inbound_per_s), again=True, keep=False)
     lines_open = 0
     all_open, sends_done = asyncio.Event(), asyncio.Event()
 
@@ -364,7 +374,7 @@ async def drive(running: Rig, stand_in: StandIn, sends_per_s: float, seconds: fl
             arriving.run(
                 connections_for(inbound_per_s),
                 seconds,
-                schedule=by_clock(arriving, inbound_per_s, len(inbound)),
+                schedule=by_clock(arriving, inbound_per_s, inbound_count),
                 progress=lambda part: tell("sending, telling and receiving", part),
             )
         )
@@ -377,21 +387,29 @@ async def drive(running: Rig, stand_in: StandIn, sends_per_s: float, seconds: fl
         arrived.result(),
         count,
         statuses.told,
-        [wamid for _, wamid in inbound],
+        [inbound_wamid(it) for it in range(inbound_count)],
         stand_in.orders,
         looks,
     )
 
 
 class _Statuses:
-    """The status webhooks of what the stand-in accepted, each with the moment it is due."""
+    """The status webhooks of what the stand-in accepted, each with the moment it is due.
+
+    Like all requests of this load they are made when they go out: those of hours would not go into memory.
+    """
 
     def __init__(self, party: Party) -> None:
-        self.requests: list[bytes] = []
         self.told: list[tuple[str, str]] = []
         self.waiting: list[tuple[float, int, str, str, str, str]] = []
         self._party = party
         self._number = itertools.count()
+        self._more: list[tuple[str, str, int]] = []
+
+    def __getitem__(self, index: int) -> bytes:
+        """To the byte the same whenever it is asked for, as Meta repeats itself."""
+        (wamid, word), (to, traced, second) = self.told[index], self._more[index]
+        return status_webhook(self._party, wamid, word, to, traced, second)
 
     def follow(self, wamid: str, to: str, traced: str) -> None:
         """Meta has answered: from now on it tells."""
@@ -400,14 +418,14 @@ class _Statuses:
             heapq.heappush(self.waiting, (now + after_s, next(self._number), wamid, word, to, traced))
 
     def due(self) -> Sequence[tuple[int, float]]:
-        """Makes what is due by now; the index of each request, and its moment."""
-        now, made = time.perf_counter(), []
+        """What is due by now; the index of each request, and its moment."""
+        now, second, found = time.perf_counter(), _now_s(), []
         while self.waiting and self.waiting[0][0] <= now:
             due, _, wamid, word, to, traced = heapq.heappop(self.waiting)
-            made.append((len(self.requests), due))
-            self.requests.append(status_webhook(self._party, wamid, word, to, traced))
+            found.append((len(self.told), due))
             self.told.append((wamid, word))
-        return made
+            self._more.append((to, traced, second))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,39 +486,51 @@ def connections_for(rate: float) -> int:
     return min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, round(rate)))
 
 
-def make_sends(party: Party, count: int) -> list[bytes]:
-    bearer = f"Authorization: Bearer {party.token}"
-    return [
-        post(
-            party.send,
-            (
-                f'{{"messaging_product":"whatsapp","to":"{_phone(number)}","type":"text",'
-                f'"text":{{"body":"Order {number} is on its way."}}}}'
-            ).encode(),
-            bearer,
+@dataclass(frozen=True, slots=True)
+class Sends:
+    """The orders, by their number."""
+
+    party: Party
+    keyed: bool = False
+    """Whether each has an idempotency key."""
+
+    def __getitem__(self, number: int) -> bytes:
+        headers = [f"Authorization: Bearer {self.party.token}"]
+        if self.keyed:
+            headers.append(f"Idempotency-Key: order-{number}")
+        body = (
+            f'{{"messaging_product":"whatsapp","to":"{_phone(number)}","type":"text",'
+            f'"text":{{"body":"Order {number} is on its way."}}}}'
         )
-        for number in range(count)
-    ]
+        return post(self.party.send, body.encode(), *headers)
 
 
-def make_inbound(party: Party, count: int) -> list[tuple[bytes, str]]:
-    """Signed webhooks, each with the wamid it brings."""
-    made = []
-    for number in range(count):
-        phone, wamid = _phone(number), f"wamid.GOALIN{number:010d}"
-        said = (
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Signed webhooks of what customers write, by their number."""
+
+    party: Party
+    per_s: float
+    began_s: int = field(default_factory=lambda: _now_s())
+
+    def __getitem__(self, number: int) -> bytes:
+        phone, second = _phone(number), self.began_s + int(number / self.per_s)
+        return _webhook(
+            self.party,
             f'"contacts":[{{"profile":{{"name":"Customer {phone % PEOPLE}"}},"wa_id":"{phone}"}}],'
-            f'"messages":[{{"from":"{phone}","id":"{wamid}","timestamp":"{_now_s()}",'
-            f'"text":{{"body":"Is order {number} on its way?"}},"type":"text"}}]'
+            f'"messages":[{{"from":"{phone}","id":"{inbound_wamid(number)}","timestamp":"{second}",'
+            f'"text":{{"body":"Is order {number} on its way?"}},"type":"text"}}]',
         )
-        made.append((_webhook(party, said), wamid))
-    return made
 
 
-def status_webhook(party: Party, wamid: str, word: str, to: str, traced: str) -> bytes:
+def inbound_wamid(number: int) -> str:
+    return f"wamid.GOALIN{number:010d}"
+
+
+def status_webhook(party: Party, wamid: str, word: str, to: str, traced: str, second: int) -> bytes:
     return _webhook(
         party,
-        f'"statuses":[{{"id":"{wamid}","status":"{word}","timestamp":"{_now_s()}","recipient_id":"{to}",'
+        f'"statuses":[{{"id":"{wamid}","status":"{word}","timestamp":"{second}","recipient_id":"{to}",'
         f'"biz_opaque_callback_data":"{traced}","pricing":{{"billable":true,"pricing_model":"PMP",'
         '"category":"utility","type":"regular"}}]',
     )
@@ -508,9 +538,10 @@ def status_webhook(party: Party, wamid: str, word: str, to: str, traced: str) ->
 
 def sample_webhooks(party: Party) -> list[bytes]:
     """Of the size of those of the load, for the bare application."""
-    traced = "0" * 36
+    traced, second = "0" * 36, _now_s()
     return [
-        status_webhook(party, wamid_of_order(it), "sent", str(_phone(it)), traced) for it in range(PEOPLE)
+        status_webhook(party, wamid_of_order(it), "sent", str(_phone(it)), traced, second)
+        for it in range(PEOPLE)
     ]
 
 
@@ -594,14 +625,14 @@ def _stream(loaded: Loaded, due: int) -> Stream:
 
 def timeline(driven: Driven) -> tuple[Second, ...]:
     """Second by second, each request in the one in which it was due."""
-    sends, statuses, inbound = (_by_second(it, driven.began) for it in driven.streams)
+    sends, statuses, inbound = (by_window(it, driven.began, 1.0) for it in driven.streams)
     seconds = []
     for before, after in itertools.pairwise(driven.looks):
         lasted = after.at_s - before.at_s
         if lasted < 0.5:  # the rest of a second says nothing of it
             continue
         at = max(0, round(before.at_s - driven.began))
-        send, status, arrived = (_percentiles(it, at) for it in (sends, statuses, inbound))
+        send, status, arrived = (latency_at(it, at) for it in (sends, statuses, inbound))
         machine = _per_s(before, after, lasted)
         seconds.append(
             Second(
@@ -628,14 +659,14 @@ def _per_s(before: Look, after: Look, lasted: float) -> float | None:
     return (after.machine_cpu_s - before.machine_cpu_s) / lasted
 
 
-def _by_second(loaded: Loaded, began: float) -> dict[int, "array[float]"]:
-    """Latencies by the second in which each acknowledged request was due."""
+def by_window(loaded: Loaded, began: float, window_s: float) -> dict[int, "array[float]"]:
+    """Latencies by the number of the window in which each acknowledged request was due."""
     found: dict[int, array[float]] = {}
     for answered_at, took in zip(loaded.acknowledged_at_s, loaded.latencies_s, strict=True):
-        found.setdefault(max(0, int(answered_at - took - began)), array("d")).append(took)
+        found.setdefault(max(0, int((answered_at - took - began) / window_s)), array("d")).append(took)
     return found
 
 
-def _percentiles(by_second: dict[int, "array[float]"], at: int) -> Latency:
+def latency_at(windows: dict[int, "array[float]"], number: int) -> Latency:
     nothing: Collection[float] = ()
-    return percentiles(list(by_second.get(at, nothing)))
+    return percentiles(list(windows.get(number, nothing)))

@@ -1,76 +1,36 @@
-"""One run as one page: plots drawn here as SVG, nothing loaded from anywhere, readable in light and dark."""
+"""One run of `samvad bench goal` as one page."""
 
-from collections.abc import Callable, Sequence
 from html import escape
-from typing import NamedTuple
 
-from samvad.bench.goal import HELD_P99_MS, Goal, Second, Stream
-
-WIDTH, HEIGHT = 720, 220
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 28
-TICKS = 4
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --dim: #667; --paper: #fff; --rule: #d8dce2;
-  --a: #0b62c4; --b: #c2410c; --c: #15803d; --d: #7e22ce; --bad: #b91c1c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --dim: #9aa3af; --paper: #14171c;
-  --rule: #333a44; --a: #6cb2ff; --b: #fb923c; --c: #4ade80; --d: #d8b4fe; --bad: #f87171; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 760px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-p.dim, td.dim, figcaption { color: var(--dim); } code { overflow-wrap: anywhere; }
-table { border-collapse: collapse; width: 100%; } figure { margin: 0; }
-th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--rule); }
-th:first-child, td:first-child { text-align: left; } .bad { color: var(--bad); }
-svg { width: 100%; height: auto; } svg text { fill: var(--dim); font-size: 12px; }
-.rule { stroke: var(--rule); } .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.a { stroke: var(--a); } .b { stroke: var(--b); } .c { stroke: var(--c); } .d { stroke: var(--d); }
-.key { display: inline-block; width: .8em; height: .2em; vertical-align: middle; margin: 0 .3em 0 .8em; }
-.key.a { background: var(--a); } .key.b { background: var(--b); } .key.c { background: var(--c); }
-.key.d { background: var(--d); }
-"""
-
-
-class Line(NamedTuple):
-    """One line of a plot."""
-
-    name: str
-    of: Callable[[Second], float | None]
+from samvad.bench.goal import HELD_P99_MS, Goal, Stream
+from samvad.bench.pages import Line, document, origin, plot, problems
 
 
 def page(it: Goal) -> str:
     """The whole page."""
+    title = f"samvad bench goal: {it.rate.sends:,.0f} sends a second on {it.database}"
+    return document(title, _body(it))
+
+
+def _body(it: Goal) -> str:
     others = (
         "" if it.others_cpu is None else f" Everything else on it took {it.others_cpu:.2f} cores meanwhile."
     )
-    before = "unknown" if it.load_average is None else f"{it.load_average:g}"
-    problems = "".join(f'<p class="bad">{escape(words)}</p>' for words in (*it.verdict.named, *it.problems))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>samvad bench goal: {it.rate.sends:,.0f} sends a second on {escape(it.database)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{it.rate.sends:,.0f} sends and {it.rate.statuses:,.0f} statuses a second on {escape(it.database)}</h1>
+    return f"""<h1>{it.rate.sends:,.0f} sends and {it.rate.statuses:,.0f} statuses a second on {
+        escape(it.database)
+    }</h1>
 <p><strong{"" if it.holds else ' class="bad"'}>{it.lost:,} lost</strong> of {it.verdict.acknowledged:,}
 acknowledged operations. {it.refused:,} were refused or not answered.</p>
-{problems}
-<p class="dim"><code>{escape(it.command)}</code><br>
-<time datetime="{escape(it.at)}">{escape(it.at)}</time>; {it.machine.cores} cores, {
-        escape(it.machine.system)
-    },
-Python {escape(it.machine.python)}; load average before the run: {
-        before
-    }. The generator and its stand-in for Meta
+{problems((*it.verdict.named, *it.problems))}
+<p class="dim">{
+        origin(it.command, it.at, it.machine, it.load_average)
+    } The generator and its stand-in for Meta
 took {it.generator_cpu:.2f} cores of the same machine.{others}</p>
 <h2>What was asked, and how long the answer took</h2>
 {_streams(it)}
 <h2>Latency by the second</h2>
 {
-        _plot(
+        plot(
             it.timeline,
             "ms",
             (
@@ -83,7 +43,7 @@ took {it.generator_cpu:.2f} cores of the same machine.{others}</p>
     }
 <h2>What was due in the second, and acknowledged</h2>
 {
-        _plot(
+        plot(
             it.timeline,
             "a second",
             (
@@ -95,7 +55,7 @@ took {it.generator_cpu:.2f} cores of the same machine.{others}</p>
     }
 <h2>Processor</h2>
 {
-        _plot(
+        plot(
             it.timeline,
             "cores",
             (
@@ -105,12 +65,10 @@ took {it.generator_cpu:.2f} cores of the same machine.{others}</p>
         )
     }
 <h2>Memory of the server</h2>
-{_plot(it.timeline, "MB", (Line("resident", lambda s: s.rss_mb),))}
+{plot(it.timeline, "MB", (Line("resident", lambda s: s.rss_mb),))}
 <h2>What was used, and the floors of the same run</h2>
 {_figures(it)}
 {_steps(it)}
-</body>
-</html>
 """
 
 
@@ -163,42 +121,3 @@ def _steps(it: Goal) -> str:
         f"refused or lost and the p99 of statuses is at most {HELD_P99_MS:g} ms. The figures above are of the last "
         "that held, or of the first, if none did.</p>"
     )
-
-
-def _plot(seconds: Sequence[Second], unit: str, lines: Sequence[Line]) -> str:
-    """Lines over the seconds of the load, from zero up."""
-    values = [[line.of(second) for second in seconds] for line in lines]
-    top = max((it for line in values for it in line if it is not None), default=0.0) * 1.05 or 1.0
-    last = max((second.at_s for second in seconds), default=0) or 1
-
-    def x(at_s: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * at_s / last
-
-    def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / top
-
-    drawn, keys = [], []
-    for tick in range(TICKS + 1):
-        value, at_s = top * tick / TICKS, last * tick / TICKS
-        drawn.append(
-            f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{_short(value)}</text>'
-            f'<text x="{x(at_s):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{_short(at_s)} s</text>'
-        )
-    for colour, line, row in zip("abcd", lines, values, strict=False):
-        points = " ".join(
-            f"{x(second.at_s):.1f},{y(value):.1f}"
-            for second, value in zip(seconds, row, strict=True)
-            if value is not None
-        )
-        drawn.append(f'<polyline class="line {colour}" points="{points}"/>')
-        keys.append(f'<span class="key {colour}"></span>{escape(line.name)}')
-    names = ", ".join(line.name for line in lines)
-    return (
-        f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(names)} in {unit}">'
-        f"{''.join(drawn)}</svg><figcaption>{unit}: {''.join(keys)}</figcaption></figure>"
-    )
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2f}"

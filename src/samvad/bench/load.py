@@ -1,7 +1,7 @@
 """The generator: HTTP/1.1 over raw connections, several times cheaper than any server it is aimed at.
 
-It understands only the replies of servers we started ourselves: a status and a Content-Length. Requests are
-bytes made before the clock starts; a request under way is an index into them.
+It understands only the replies of servers we started ourselves: a status and a Content-Length. A request under way
+is an index into what is to be asked: bytes made before the clock starts, or made as they go out.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 CONNECT_AGAIN_S = 0.05
 ANSWER_WITHIN_S = 45.0  # past the server's own time-out for what stands behind it
@@ -20,6 +20,12 @@ TICK_S = 0.002  # how finely an open loop is scheduled; late sends are measured 
 
 Progress = Callable[[float], None]
 """Is told, now and then, which part of the load is over: from 0 to 1."""
+
+
+class Requests(Protocol):
+    """Whole requests, each by its number; asked for one again, it is the same bytes."""
+
+    def __getitem__(self, index: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ def _until(lasts_s: float, count: int, *, round_and_round: bool) -> Iterator[int
 class Generator:
     """Connections, the requests that wait for one, and what came of those that had one."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], *, again: bool, keep: bool) -> None:
+    def __init__(self, port: int, requests: Requests, *, again: bool, keep: bool) -> None:
         self.requests = requests
         self._port = port
         self._again = again

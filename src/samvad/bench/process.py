@@ -32,6 +32,14 @@ class Usage:
     rss_mb: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What a process holds open at a moment; None where there is no /proc."""
+
+    descriptors: int | None
+    threads: int | None
+
+
 class Child:
     """`python -m module --port …`, started and ended by us."""
 
@@ -104,6 +112,14 @@ class Child:
         except (OSError, IndexError):
             spent = os.times()
             return Usage(spent.children_user + spent.children_system, None)
+
+    def holds(self) -> Holds:
+        try:
+            assert self._process is not None
+            proc = Path(f"/proc/{self._process.pid}")
+            return Holds(len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir())))
+        except OSError:
+            return Holds(None, None)
 
 
 def free_port() -> int:

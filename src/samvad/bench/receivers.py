@@ -157,7 +157,7 @@ async def run(options: Options, tell: Tell) -> Comparison:
         troubled, in_trouble = await phase("troubled", count)
         problems += [*when_alone, *in_calm, *in_trouble, *receivers.problems()]
     return Comparison(
-        database=result.database_of(options),
+        database=result.database_of(options.place),
         rate=options.rate,
         seconds=options.seconds,
         alone=alone,

@@ -9,6 +9,7 @@ from samvad.bench.floors import Floors
 from samvad.bench.load import Latency, Loaded
 from samvad.bench.options import Options
 from samvad.bench.process import Usage
+from samvad.bench.rig import Place
 from samvad.bench.verify import Verdict
 
 
@@ -166,7 +167,7 @@ def result_of(
     sustained = len(loaded.acknowledged) / (loaded.elapsed_s + ended.catch_up_s)
     return Result(
         bench=bench,
-        database=database_of(options),
+        database=database_of(options.place),
         loop="open" if options.rate else "closed",
         callers=options.callers,
         rate=options.rate,
@@ -184,5 +185,5 @@ def result_of(
     )
 
 
-def database_of(options: Options) -> str:
-    return "postgresql" if options.place.postgres else "sqlite"
+def database_of(place: Place) -> str:
+    return "postgresql" if place.postgres else "sqlite"

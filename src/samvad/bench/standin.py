@@ -6,9 +6,10 @@ connected; nothing else. It lives on the event loop of the generator.
 
 import asyncio
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from typing import cast
+from typing import Self, cast
 
 from samvad.bench.rig import OWN
 
@@ -21,20 +22,17 @@ Accepted = Callable[[str, str, str], None]
 """Is told of each answered send: its wamid, whom it is to, and what travels along and comes back."""
 
 
-class StandIn:
+class Listener(ABC):
     """Listens on loopback."""
 
     def __init__(self) -> None:
         self.port = 0
-        self.on_accepted: Accepted = lambda wamid, to, traced: None
-        self.orders: Counter[int] = Counter()
-        """How often each order was sent to us; once is right."""
         self._server: asyncio.Server | None = None
-        self._open: set[_Line] = set()
+        self._open: set[Line] = set()
 
-    async def __aenter__(self) -> "StandIn":
+    async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Line(self), "127.0.0.1", 0, backlog=1024)
+        self._server = await loop.create_server(lambda: Line(self), "127.0.0.1", 0, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -44,13 +42,27 @@ class StandIn:
         for line in tuple(self._open):
             line.close()
 
-    def opened(self, line: "_Line") -> None:
+    @abstractmethod
+    def asked(self, line: "Line", target: bytes, body: bytes) -> None:
+        """One request, to be answered on its line."""
+
+    def opened(self, line: "Line") -> None:
         self._open.add(line)
 
-    def closed(self, line: "_Line") -> None:
+    def closed(self, line: "Line") -> None:
         self._open.discard(line)
 
-    def asked(self, line: "_Line", target: bytes, body: bytes) -> None:
+
+class StandIn(Listener):
+    """Meta."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_accepted: Accepted = lambda wamid, to, traced: None
+        self.orders: Counter[int] = Counter()
+        """How often each order was sent to us; once is right."""
+
+    def asked(self, line: "Line", target: bytes, body: bytes) -> None:
         """One request; the answer to a send comes later."""
         if not target.endswith(b"/messages"):
             line.answer(_told(target))
@@ -65,7 +77,7 @@ class StandIn:
             REPLY_DELAY_S, self._accept, line, wamid, to, traced[1].decode() if traced else ""
         )
 
-    def _accept(self, line: "_Line", wamid: str, to: str, traced: str) -> None:
+    def _accept(self, line: "Line", wamid: str, to: str, traced: str) -> None:
         line.answer(
             f'{{"messaging_product":"whatsapp","contacts":[{{"input":"{to}","wa_id":"{to}"}}],'
             f'"messages":[{{"id":"{wamid}"}}]}}'.encode()
@@ -94,21 +106,37 @@ def _told(target: bytes) -> bytes:
             return b'{"data":[]}'
 
 
-class _Line(asyncio.Protocol):
+class Taker(Listener):
+    """A customer's server: it answers 200, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/taker"
+
+    def asked(self, line: "Line", target: bytes, body: bytes) -> None:
+        self.taken += 1
+        line.answer(b"OK")
+
+
+class Line(asyncio.Protocol):
     """One connection of the server's pool."""
 
-    def __init__(self, stand_in: StandIn) -> None:
-        self._stand_in = stand_in
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
         self._got = b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._stand_in.opened(self)
+        self._listener.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._stand_in.closed(self)
+        self._listener.closed(self)
 
     def data_received(self, data: bytes) -> None:
         self._got += data
@@ -123,7 +151,7 @@ class _Line(asyncio.Protocol):
         if len(self._got) < ends:
             return
         body, self._got = self._got[head_ends + 4 : ends], b""
-        self._stand_in.asked(self, head.split(b" ", 2)[1], body)
+        self._listener.asked(self, head.split(b" ", 2)[1], body)
 
     def answer(self, body: bytes) -> None:
         if self._transport is not None:
