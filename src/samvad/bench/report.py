@@ -16,9 +16,10 @@ from samvad.bench.load import Latency
 from samvad.bench.processes import Scaled
 from samvad.bench.receivers import RATIO_AT_MOST, Comparison, Phase
 from samvad.bench.result import Result
+from samvad.bench.soak import Soak
 from samvad.bench.updating import SHARE_AT_LEAST
 
-AnyResult = Result | Proof | Comparison | Scaled | Listed | Goal
+AnyResult = Result | Proof | Comparison | Scaled | Listed | Goal | Soak
 
 WIDTH = 100  # columns, where it is not a terminal that says so
 
@@ -237,6 +238,28 @@ def show_goal(found: Goal, console: Console) -> None:
             f"refused {step.refused:,}, lost {step.lost:,}."
         )
     for words in sentences:
+        console.print(words, highlight=False)
+    for words in (*found.verdict.named, *found.problems):
+        console.print(f"[red]{escape(words)}[/red]", highlight=False)
+
+
+def show_soak(found: Soak, console: Console) -> None:
+    """A line for each rule, and a sentence for whatever was lost."""
+    table = Table(title=f"{found.command}: {found.database}", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    marks = {True: "[green]held[/green]", False: "[red]not held[/red]", None: "[dim]not judged[/dim]"}
+    for it in found.judged:
+        table.add_row(marks[it.holds], escape(it.said))
+    console.print(table)
+    colour = "red" if found.lost else "green"
+    p99s = sorted(it.status_p99_ms for it in found.windows)
+    for words in (
+        f"Lost: [{colour}]{found.lost:,}[/{colour}] of {found.acknowledged:,}; refused or unanswered: "
+        f"{found.refused:,}; {found.delivered:,} webhooks delivered. What waited had {found.drain_s:.1f} s more.",
+        f"Status p99 of a stretch: {p99s[len(p99s) // 2]:,.1f} ms usually, {p99s[-1]:,.1f} ms at worst. Load average "
+        f"before the run: {found.load_average}, on {found.machine.cores} cores.",
+    ):
         console.print(words, highlight=False)
     for words in (*found.verdict.named, *found.problems):
         console.print(f"[red]{escape(words)}[/red]", highlight=False)

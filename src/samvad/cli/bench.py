@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from samvad.bench.receivers import Comparison
     from samvad.bench.result import Result
     from samvad.bench.rig import Tell
+    from samvad.bench.soak import Soak
 
-    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison, Scaled, Listed, Goal)
+    AnyResult = TypeVar("AnyResult", Result, Proof, Comparison, Scaled, Listed, Goal, Soak)
 
 CALLERS = 64
 FEWEST, MOST = 16, 512  # connections of an open loop: what is due waits for one, and the wait counts
@@ -47,6 +48,10 @@ Data = Annotated[
     Path | None, typer.Option(help="A folder whose disk is measured; a temporary folder is made in it.")
 ]
 Json = Annotated[str | None, typer.Option("--json", help="Write the result as JSON to a file; - for stdout.")]
+Html = Annotated[Path | None, typer.Option(help="Write the result as one page, plots and all.")]
+Sends = Annotated[
+    float, typer.Option(help="Sends a second; with each three statuses, and an inbound message to five.")
+]
 Kill = Annotated[
     float | None, typer.Option(help="Kill the server so many seconds into the load, and start it again.")
 ]
@@ -169,14 +174,12 @@ def list_messages(
 
 @bench.command("goal")
 def goal(
-    sends: Annotated[
-        float, typer.Option(help="Sends a second; with each three statuses, and an inbound message to five.")
-    ] = 1_000.0,
+    sends: Sends = 1_000.0,
     seconds: float = 30.0,
     database: Database = None,
     data: Data = None,
     json: Json = None,
-    html: Annotated[Path | None, typer.Option(help="Write the result as one page, plots and all.")] = None,
+    html: Html = None,
     step: Annotated[
         bool,
         typer.Option(
@@ -197,6 +200,30 @@ def goal(
             html.write_text(page(found), encoding="utf-8")
 
     _run(lambda tell: reaching.run(plan, tell), report.show_goal, json, keep)
+
+
+@bench.command("soak")
+def soak(
+    minutes: float = 30.0,
+    sends: Sends = 50.0,
+    database: Database = None,
+    data: Data = None,
+    json: Json = None,
+    html: Html = None,
+) -> None:
+    """Keep a moderate load for long, and judge what grew: memory, files, queues. Nothing may that must not."""
+    from samvad.bench import report
+    from samvad.bench import soak as soaking
+    from samvad.bench.rig import Place
+    from samvad.bench.soak_page import page
+
+    plan = soaking.Plan(minutes, sends, place=Place(data.absolute() if data else None, database))
+
+    def keep(found: "Soak") -> None:
+        if html is not None:
+            html.write_text(page(found), encoding="utf-8")
+
+    _run(lambda tell: soaking.run(plan, tell), report.show_soak, json, keep)
 
 
 def _options(
