@@ -41,6 +41,7 @@ STRANGERS_MAY_GET = frozenset({401, 404, 405})
 # The sandbox is a Cloud API of its own: Meta's contract, not ours.
 IGNORED_PREFIXES = ("/sandbox",)
 PROBLEM_CHARS = 300
+PATIENCE_S = 60.0  # what is answered in a moment takes seconds on a machine that does much else
 PROBLEMS_SHOWN = 10
 
 
@@ -53,7 +54,8 @@ def client(
 ) -> httpx.AsyncClient:
     """A client that asserts the contract at each call; it speaks through `transport`, plain TCP by default."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=base_url, headers=headers, transport=Police(transport, ignored=ignored))
+    police = Police(transport, ignored=ignored)
+    return httpx.AsyncClient(base_url=base_url, headers=headers, transport=police, timeout=PATIENCE_S)
 
 
 def operations() -> set[tuple[str, str]]:

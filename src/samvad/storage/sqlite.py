@@ -38,11 +38,16 @@ PASSING = {
 """Result codes that say what the file cannot do just now, whatever it is asked: its disk is full or broken, or
 somebody else holds it."""
 
+VISITORS_MS = 30_000
+"""How long a command waits for the file while a busy server writes."""
+SERVERS_MS = 1_000
+"""How long a server does, whose loop stands still meanwhile: for the odd visit of a command."""
+
 PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",  # we answer 200 only for what survives a power cut
     "foreign_keys = ON",
-    "busy_timeout = 1000",  # blocks the loop, so only for the odd visit of another process
+    f"busy_timeout = {VISITORS_MS}",
     "cache_size = -65536",
     "temp_store = MEMORY",
     "wal_autocheckpoint = 4000",
@@ -137,6 +142,10 @@ class SqliteDatabase(Database):
         if await self.run_read(lambda connection: _has_index(connection, str(index.name))):
             return  # so that a start takes no lock for what is there
         await self._run_long(lambda connection: connection.execute(CreateIndex(index, if_not_exists=True)))
+
+    def serve(self) -> None:
+        for connection in (self._writer, self._reader):
+            command(connection, f"PRAGMA busy_timeout = {SERVERS_MS}")
 
     async def close(self) -> None:
         self._closed = True
