@@ -21,6 +21,7 @@ from samvad.domain.processes import applying
 from samvad.storage import open_database
 from samvad.storage.schema import migrate
 from tests.harness import Product, Receiver, copy_file, running
+from tests.s3 import S3
 from tests.sandbox.wire import served
 
 # How long an example takes says more of the machine's other work than of ours.
@@ -141,6 +142,25 @@ async def receiver() -> AsyncIterator[Receiver]:
     async with served(receiver) as url:
         receiver.url = f"{url}/hook"
         yield receiver
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """An S3 server for all tests: each takes a bucket of its own."""
+    server = S3(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """The S3 server, with its address and credentials in the environment."""
+    for name in [it for it in os.environ if it.startswith("AWS_")]:  # somebody's own
+        monkeypatch.delenv(name)
+    for name, value in s3_server.settings.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
 
 
 async def _migrate(url: str) -> None:

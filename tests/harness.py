@@ -231,7 +231,7 @@ async def running(
             team = await make_team(app, BUSINESS, name="Ada's Kitchen")
             async with (
                 police.client(base_url, team.token) as api,
-                httpx.AsyncClient(base_url=sandbox_url, verify=False) as control,
+                httpx.AsyncClient(base_url=sandbox_url, verify=False, timeout=PATIENCE_S) as control,
             ):
                 yield Product(base_url, app, sandbox, sandbox_url, team, api, control, settings, clock, later)
         finally:

@@ -162,6 +162,7 @@ class App:
     async def start(self) -> None:
         """Bring the schema up to date and begin every loop of this role."""
         await migrate(self.db)
+        self.db.serve()
         await self.exchange.open()
         works = self.settings.role != "web"
         self._loops = [

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import tarfile
 from contextlib import closing
@@ -16,6 +17,7 @@ from samvad.storage.bundle import read_copy
 from tests.api.pictures import png
 from tests.cli.test_cli import Shell, session  # noqa: F401
 from tests.harness import SEALING_KEY, Product, copy_file, running, until
+from tests.s3 import S3
 
 PNG = png()
 KEPT_APART = "Keep SAMVAD_SECRET_KEY"
@@ -256,6 +258,88 @@ async def test_of_postgresql_the_files_are_backed_up_and_pg_dump_is_named(
     assert restored.code == 0, restored
     assert restored.out.startswith("pg_restore ")
     assert [it.read_bytes() for it in (new / "files").rglob("*") if it.is_file()] == [PNG + b"1"]
+
+
+async def test_files_on_s3_stay_there_and_a_backup_says_so_and_is_restored_beside_them(
+    s3: S3,
+    migrated_sqlite: Path,
+    session: Any,  # noqa: F811
+    tmp_path: Path,
+):
+    bucket, folder = s3.bucket(), tmp_path / "installation"
+    folder.mkdir()
+    store = f"s3://{bucket}/files"
+    async with running(copy_file(migrated_sqlite, folder / "samvad.db"), folder, blob_url=store) as product:
+        photo, kept = await upload(product, 1), s3.keys(bucket)
+
+        made = await shell(session, product, blob_url=store)("backup", "--to", str(tmp_path / "backups"))
+        place, new = made.out.strip(), tmp_path / "new"
+        restored = await elsewhere(session, SAMVAD_BLOB_URL=store)("restore", place, "--data", str(new))
+        forgotten = await elsewhere(session)("restore", place, "--data", str(tmp_path / "forgotten"))
+        await product.start_again(data_dir=new, database_url=f"sqlite:///{new / 'samvad.db'}")
+
+        manifest = json.loads((Path(place) / "manifest.json").read_text())
+        assert made.code == 0, made
+        assert f"Files are not in it: they stay in {store}" in made.err
+        assert (manifest["files_in"], manifest["files"], manifest["missing"]) == (store, {}, [])
+        assert manifest["counts"]["photo"] == 1
+        assert sorted(os.listdir(place)) == ["manifest.json", "samvad.db"]
+        assert restored.code == 0, restored
+        assert f"Its files are not in it: they stayed in {store}.\n" in restored.err
+        assert forgotten.code == 0, forgotten
+        assert "where they are not: set it before the server starts" in forgotten.err
+        assert (await product.api.get(f"/v1/ext/photo/{photo}")).content == PNG + b"1"
+        assert len(kept) == 1
+        assert s3.keys(bucket) == kept
+
+
+async def test_of_postgresql_with_files_on_s3_a_restore_names_pg_restore_and_where_the_files_are(
+    s3: S3,
+    database_url: str,
+    session: Any,  # noqa: F811
+    tmp_path: Path,
+):
+    if database_url.startswith("sqlite"):
+        pytest.skip("SQLite has its own tests in this file: there the database is in the backup")
+    store = f"s3://{s3.bucket()}/files"
+    async with running(database_url, tmp_path, blob_url=store) as product:
+        await upload(product, 1)
+
+        made = await shell(session, product, blob_url=store)("backup", "--to", str(tmp_path / "backups"))
+        there = shell(session, product, blob_url=store, data_dir=str(tmp_path / "new"))
+        restored = await there("restore", made.out.strip())
+
+        assert made.code == 0, made
+        assert "The database is NOT in it" in made.err
+        assert f"Files are not in it: they stay in {store}" in made.err
+        assert restored.code == 0, restored
+        assert restored.out.startswith("pg_restore ")
+        assert "are back in" not in restored.err
+        assert f"they stayed in {store}" in restored.err
+
+
+async def test_files_of_a_folder_are_moved_to_s3_by_copying_the_folder(
+    s3: S3,
+    on_sqlite: Product,
+    session: Any,  # noqa: F811
+    tmp_path: Path,
+):
+    bucket = s3.bucket()
+    store = f"s3://{bucket}/files"
+    photo = await upload(on_sqlite, 1)
+    made = (
+        await shell(session, on_sqlite)("backup", "--copy", "--to", str(tmp_path / "backups"))
+    ).out.strip()
+
+    refused = await elsewhere(session, SAMVAD_BLOB_URL=store)(
+        "restore", made, "--data", str(tmp_path / "new")
+    )
+    shutil.copytree(on_sqlite.settings.data_dir / "files", s3.folder / bucket / "files")
+    shutil.rmtree(on_sqlite.settings.data_dir / "files")
+    await on_sqlite.start_again(blob_url=store)
+
+    assert "Restore without it, and then copy the folder of files into the store" in refused.mistake
+    assert (await on_sqlite.api.get(f"/v1/ext/photo/{photo}")).content == PNG + b"1"
 
 
 async def test_a_damaged_database_makes_room_for_a_backup(

@@ -41,6 +41,7 @@ STRANGERS_MAY_GET = frozenset({401, 404, 405})
 # The sandbox is a Cloud API of its own: Meta's contract, not ours.
 IGNORED_PREFIXES = ("/sandbox",)
 PROBLEM_CHARS = 300
+PATIENCE_S = 60.0  # what is answered in a moment takes seconds on a machine that does much else
 PROBLEMS_SHOWN = 10
 
 
@@ -53,7 +54,8 @@ def client(
 ) -> httpx.AsyncClient:
     """A client that asserts the contract at each call; it speaks through `transport`, plain TCP by default."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=base_url, headers=headers, transport=Police(transport, ignored=ignored))
+    police = Police(transport, ignored=ignored)
+    return httpx.AsyncClient(base_url=base_url, headers=headers, transport=police, timeout=PATIENCE_S)
 
 
 def operations() -> set[tuple[str, str]]:
@@ -370,7 +372,24 @@ def contract() -> Contract:
 
 def validator(schema: Mapping[str, Any]) -> Draft202012Validator:
     """A validator of a schema of the contract, which may refer to the contract's components."""
-    return Draft202012Validator({**schema, "components": document()["components"]}, validate_formats=True)
+    # Only those it needs: with all of them each of a thousand validators takes two megabytes, and all ten seconds.
+    needed: dict[str, Any] = {}
+    _gather(schema, needed)
+    return Draft202012Validator({**schema, "components": {"schemas": needed}}, validate_formats=True)
+
+
+def _gather(node: Any, needed: dict[str, Any]) -> None:
+    """The schemas that this one refers to, and those they refer to, by name."""
+    if isinstance(node, list):
+        for it in node:
+            _gather(it, needed)
+    elif isinstance(node, dict):
+        name = str(node.get("$ref", "")).removeprefix("#/components/schemas/").partition("/")[0]
+        if name in document()["components"]["schemas"] and name not in needed:
+            needed[name] = document()["components"]["schemas"][name]
+            _gather(needed[name], needed)
+        for it in node.values():
+            _gather(it, needed)
 
 
 def resolved(node: Any) -> Any:

@@ -139,7 +139,7 @@ class Cluster:
             self.in_turn[phone].append(wamid)
             sent = [it for it in list(log)[-200:] if wamid in it.wamids]
             assert sent, "the sandbox forgot what it was to deliver"
-            await until(partial(_acknowledged, sent), within_s=60)
+            await until(partial(_acknowledged, sent), within_s=240)
             await asyncio.sleep(0.05)
 
 
@@ -205,7 +205,7 @@ async def test_kills_of_two_webs_and_two_workers_lose_nothing_double_nothing_and
                     await server.kill()
                 kills += 1
                 await asyncio.gather(*(server.start() for server in dead))
-        await until(it.calm, within_s=60 + SECONDS)
+        await until(it.calm, within_s=240 + SECONDS)
         for task in watching:
             assert not task.done()
             task.cancel()
@@ -237,7 +237,7 @@ async def test_a_rolling_restart_of_web_and_worker_loses_nothing_and_doubles_not
                 assert await old.stop() in (0, -signal.SIGTERM), "it ended by itself, in time"
                 running.remove(old)
             await asyncio.sleep(1)
-        await until(it.calm, within_s=60)
+        await until(it.calm, within_s=240)
 
         await nothing_is_lost(it)
         await each_event_is_told_in_order(it)

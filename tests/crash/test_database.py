@@ -65,7 +65,7 @@ async def test_crashes_of_the_database_lose_nothing_double_nothing_and_end_no_pr
                 await until(partial(_goes_on, it, before))
         for server in (*it.webs, *it.workers):
             assert await server.answers(), "it goes on by itself"
-        await until(it.calm, within_s=60)
+        await until(it.calm, within_s=240)
         watching.cancel()
 
         assert progress.went_back == []

@@ -24,7 +24,7 @@ from samvad.domain.webhooks import queries as webhooks
 from samvad.domain.webhooks.tables import deliveries
 from samvad.sandbox import Delays, Sandbox, Settings
 from samvad.storage import every_team
-from tests.harness import BUSINESS, SEALING_KEY, Receiver, Team, make_team, settings_for, until
+from tests.harness import BUSINESS, PATIENCE_S, SEALING_KEY, Receiver, Team, make_team, settings_for, until
 from tests.sandbox.wire import served
 
 KILLS = 2
@@ -49,7 +49,7 @@ class Server:
             sys.executable, "-m", "samvad", "serve", "--port", str(self.port),
             env=self.environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        await until(self.answers, within_s=60)  # on a busy machine a start is slow, and no fault
+        await until(self.answers, within_s=240)  # on a busy machine a start is slow, and no fault
 
     async def answers(self) -> bool:
         assert self.process is not None
@@ -109,7 +109,7 @@ class Traffic:
         to = f"1555000{client:04}"
         self.sandbox.set_window(to, True)
         n = 0
-        async with httpx.AsyncClient(base_url=self.server.url, timeout=5, verify=False) as http:
+        async with httpx.AsyncClient(base_url=self.server.url, timeout=PATIENCE_S, verify=False) as http:
             http.headers["Authorization"] = f"Bearer {self.team.token}"
             while not self.stopped:
                 n += 1
@@ -206,7 +206,7 @@ async def test_kill_and_restart_lose_nothing_that_was_acknowledged(database_url:
             await server.kill()
             await server.start()
         # A slow machine does less between two kills: some more then, so that there is something to lose.
-        await until(lambda: min(len(traffic.acknowledged), len(traffic.written)) > 20, within_s=30)
+        await until(lambda: min(len(traffic.acknowledged), len(traffic.written)) > 20, within_s=120)
         traffic.stopped = True
         await asyncio.gather(*busy)
 
@@ -218,7 +218,7 @@ async def test_kill_and_restart_lose_nothing_that_was_acknowledged(database_url:
                 or found["inboundEventsWaiting"] or found["parkedStatuses"] or found["deliveriesPending"]
             )  # fmt: skip
 
-        await until(calm, within_s=60)
+        await until(calm, within_s=240)
         rows = {
             it.wamid or it.id: it for it in await app.db.read(lambda tx: tx.all(every_team.select(messages)))
         }

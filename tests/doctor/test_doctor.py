@@ -33,6 +33,7 @@ from tests.harness import (
     running,
     until,
 )
+from tests.s3 import S3
 from tests.sandbox.wire import served
 
 SCOPES = ["whatsapp_business_messaging", "whatsapp_business_management"]
@@ -422,3 +423,29 @@ async def test_over_the_api_no_address_is_asked_but_our_own(on_sqlite: Clinic) -
     assert over_api == 0
     assert knocks
     assert "not with the challenge" in on_server
+
+
+async def test_8_a_store_of_files_elsewhere_is_tried_out_and_what_it_says_is_told(
+    s3: S3,
+    migrated_sqlite: Path,
+    tmp_path: Path,
+    session: Any,  # noqa: F811
+) -> None:
+    bucket = s3.bucket()
+    async with opened(copy_file(migrated_sqlite, tmp_path / "samvad.db"), tmp_path, session) as clinic:
+        clinic.samvad.settings.update(s3.settings, SAMVAD_BLOB_URL=f"s3://{bucket}/files")
+        good = [it["words"] for it in await clinic.findings() if it["check"] == "disk"]
+        clinic.samvad.settings["AWS_SECRET_ACCESS_KEY"] = "another"
+        refused, fix = (await clinic.faults())["disk"]
+        clinic.samvad.settings.update(s3.settings, SAMVAD_BLOB_URL="s3://never-made/files")
+        no_bucket, _ = (await clinic.faults())["disk"]
+        clinic.samvad.settings["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
+        down, _ = (await clinic.faults())["disk"]
+
+    assert f"s3://{bucket}/files takes files and gives them back" in good
+    assert s3.keys(bucket) == []
+    assert "refuses us" in refused
+    assert "SignatureDoesNotMatch" in refused
+    assert "SAMVAD_BLOB_URL" in fix
+    assert "no such bucket" in no_bucket
+    assert "http://127.0.0.1:1/" in down

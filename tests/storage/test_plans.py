@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from samvad.domain.media import queries as media
 from samvad.domain.messages import sends, statuses
 from samvad.domain.webhooks import queries as webhooks
+from samvad.domain.webhooks import serving
 from samvad.domain.webhooks.model import Which
 from samvad.storage import Tx, open_database
 from tests.harness import copy_file
@@ -69,8 +70,16 @@ async def test_a_list_is_found_in_its_index(
             lambda tx: sends.forget_oldest_promises(tx, before=1, limit=100),
             "SEARCH idempotency_key USING INDEX sqlite_autoindex",
         ),
+        (
+            lambda tx: serving.due_oldest_first(tx, "e", me="m", elsewhere=(), now=1, limit=50),
+            "SEARCH webhook_delivery USING INDEX ix_webhook_delivery_pending",
+        ),
+        (
+            lambda tx: tx.all(serving.HELD, {"endpoint": "e", "now": 1}),
+            "SEARCH webhook_delivery USING INDEX ix_webhook_delivery_holds",
+        ),
     ],
-    ids=["sweep of parked statuses", "naming unanswered sends", "forgetting promises"],
+    ids=["sweep of parked statuses", "naming unanswered sends", "forgetting promises", "due", "held"],
 )
 async def test_what_is_done_by_the_clock_reads_what_waits_and_not_all_that_ever_was(
     migrated_sqlite: Path, tmp_path: Path, asked: Asked, first: str
@@ -80,12 +89,23 @@ async def test_what_is_done_by_the_clock_reads_what_waits_and_not_all_that_ever_
     assert plan[0].startswith(first), plan
 
 
+async def test_a_look_for_endpoints_with_work_reads_what_waits_and_not_the_log(
+    migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    url = copy_file(migrated_sqlite, tmp_path / "samvad.db")
+
+    plan = await plan_of(lambda tx: serving.ready(tx, me="m", now=1), url, tmp_path / "samvad.db")
+
+    assert any("webhook_delivery USING INDEX ix_webhook_delivery_pending" in step for step in plan), plan
+
+
 async def plan_of(asked: Asked, url: str, file: Path) -> list[str]:
     """How SQLite carries out the last statement of it, step by step."""
     with sqlite3.connect(file) as visitor:
         visitor.execute(
             "INSERT INTO endpoint (id, team_id, plugin_id, format, url, events, is_active, hears_from_at,"
-            " failures, created_at, updated_at) VALUES ('e', 't', 'p', 'meta', 'u', '[]', 1, 0, 0, 0, 0)"
+            " failures, created_at, updated_at, lease_owner)"
+            " VALUES ('e', 't', 'p', 'meta', 'u', '[]', 1, 0, 0, 0, 0, 'm')"
         )
     said: list[tuple[str, Any]] = []
 

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from samvad.asgi.replies import Reply, json_reply
-from samvad.kit.errors import Refused, SamvadError, TooMany, Unauthorized, Unavailable
+from samvad.kit.errors import Refused, SamvadError, StoreUnavailable, TooMany, Unauthorized, Unavailable
 
 BAD_GATEWAY = 502
 TOO_MANY = 429
@@ -54,7 +54,7 @@ def refusal(status: int, *problems: str, error: SamvadError | None = None) -> Re
         pause_ms = (error.retry_after_ms if isinstance(error, Refused) else None) or PAUSE_MS
         body["_errors"] = (*problems, f"Rate limit exceeded, retry after {pause_ms} ms")
         headers = (retry_after(pause_ms), READABLE_PAUSE)
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | StoreUnavailable):
         headers = ((b"retry-after", str(error.retry_after_s).encode()), READABLE_PAUSE)
     if isinstance(error, Unauthorized):
         headers = ((b"www-authenticate", b"Bearer"),)

@@ -62,7 +62,7 @@ async def run(options: Options, tell: Tell) -> Result:
         floors = await floor.after()
         tell("looking for everything that was acknowledged", None)
         async with running.database() as db:
-            verdict = await verdict_on(db, ingested)
+            verdict = await verdict_on(db, ingested.acknowledged)
     return result_of(
         "ingest",
         options,
@@ -80,6 +80,12 @@ async def prepare(running: Rig, options: Options, tell: Tell) -> list[Post]:
     count = min(MOST_OPERATIONS, max(1, round(per_s * options.seconds)))
     tell(f"making {count:,} webhooks", None)
     posts = make_posts(running.party, count)
+    await make_known(running, posts, tell)
+    return posts
+
+
+async def make_known(running: Rig, posts: Sequence[Post], tell: Tell) -> None:
+    """Send the messages that statuses will be about, but for each tenth, which is not ours."""
     known = list(
         dict.fromkeys(it.wamid for number, it in enumerate(posts) if it.status and not is_unknown(number))
     )
@@ -87,7 +93,6 @@ async def prepare(running: Rig, options: Options, tell: Tell) -> list[Post]:
         for at in range(0, len(known), SEEDED_AT_ONCE):
             tell(f"sending {len(known):,} messages that statuses will be about", at / len(known))
             await seed(db, running.party, known[at : at + SEEDED_AT_ONCE], first=at)
-    return posts
 
 
 async def load(running: Rig, posts: Sequence[Post], options: Options, tell: Tell) -> Ingested:
@@ -129,9 +134,8 @@ async def load(running: Rig, posts: Sequence[Post], options: Options, tell: Tell
     return Ingested(loaded, catch_up_s, settled, used, posts)
 
 
-async def verdict_on(db: Database, ingested: Ingested) -> Verdict:
+async def verdict_on(db: Database, acknowledged: Sequence[Post]) -> Verdict:
     """Every acknowledged message is one row, every acknowledged status is applied or parked."""
-    acknowledged = ingested.acknowledged
     return await verify(
         db,
         inbound=[it.wamid for it in acknowledged if it.status is None],
@@ -170,10 +174,13 @@ async def crashing(running: Rig, after_s: float | None) -> Any:
         crashed.cancel()
 
 
-def make_posts(party: Party, count: int) -> list[Post]:
-    """Bodies as Meta writes them, in turn: one inbound text, then the three statuses of one message."""
+def make_posts(party: Party, count: int, *, first: int = 0) -> list[Post]:
+    """Bodies as Meta writes them, in turn: one inbound text, then the three statuses of one message.
+
+    `first` numbers them, so that no later ones repeat them; a multiple of 40 leaves their kinds as they are.
+    """
     now_s = system_clock() // 1000
-    return [_make_post(party, number, now_s) for number in range(count)]
+    return [_make_post(party, number, now_s) for number in range(first, first + count)]
 
 
 def _make_post(party: Party, number: int, now_s: int) -> Post:

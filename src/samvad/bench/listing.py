@@ -1,6 +1,7 @@
-"""`samvad bench list`: whether a page is as quick among ten million messages as among ten thousand."""
+"""`samvad bench list`: whether a page is as quick, and ingest as fast, among ten million messages as among few."""
 
 import random
+import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from samvad.bench import ingest
 from samvad.bench.asking import PAGE, WARM, Measured, Times, request
 from samvad.bench.conversations import Conversations, fill
 from samvad.bench.load import closed_loop
@@ -21,6 +23,9 @@ from samvad.domain.messages import operations as messages
 from samvad.kit.errors import BadRequest
 
 FEWEST, MOST = 1_000, 50_000_000
+CALLERS = 32
+INGEST_AT_LEAST = 0.7
+"""How fast ingest among many must be, as a share of that among few."""
 SEED_CALL = "/v1/ext/plugin/whatsapp/list-chat-messages-for-phone-number"
 
 
@@ -34,6 +39,9 @@ class Options:
     turns: int = 4
     """In how many parts of its repetitions a question goes from one side to the other."""
 
+    webhooks: int = 4_000
+    """That each side takes in one turn, of two more turns than these."""
+
     place: Place = field(default_factory=Place)
 
     def __post_init__(self) -> None:
@@ -42,6 +50,20 @@ class Options:
                 f"--small must be at least {FEWEST:,} and less than --messages, which is at most {MOST:,}; "
                 f"got {self.small:,} and {self.messages:,}."
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Webhooks a second that were acknowledged and folded: medians of the turns."""
+
+    webhooks: int
+    small_per_s: float
+    large_per_s: float
+    ratio: float
+
+    @property
+    def is_within(self) -> bool:
+        return self.ratio >= INGEST_AT_LEAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +77,12 @@ class Listed:
     machine: Machine
     fill_s: float
     questions: tuple[Measured, ...]
+    ingest: Taken
     problems: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
-        return all(it.is_within for it in self.questions) and not self.problems
+        return all(it.is_within for it in self.questions) and self.ingest.is_within and not self.problems
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,6 +170,7 @@ async def run(options: Options, tell: Tell) -> Listed:
             answered, found = await _compare(name, make, few, many, options)
             measured.append(answered)
             problems += found
+        taken = await _take_in(few, many, options, problems, tell)
     return Listed(
         database="postgresql" if options.place.postgres else "sqlite",
         messages=options.messages,
@@ -155,8 +179,38 @@ async def run(options: Options, tell: Tell) -> Listed:
         machine=Machine(),
         fill_s=round(fill_s, 1),
         questions=tuple(measured),
+        ingest=taken,
         problems=tuple(problems),
     )
+
+
+async def _take_in(few: Side, many: Side, options: Options, problems: list[str], tell: Tell) -> Taken:
+    """Post webhooks to both sides in turn, and wait each time until all are folded."""
+    rates: dict[Side, list[float]] = {few: [], many: []}
+    for turn in range(options.turns + 1):
+        for side, its in rates.items():
+            rate = await _turn(side, turn * options.webhooks, options, problems, tell)
+            if turn:  # the first fills the caches
+                its.append(rate)
+    small, large = (statistics.median(it) for it in rates.values())
+    return Taken(options.webhooks, round(small, 1), round(large, 1), round(large / small, 2))
+
+
+async def _turn(side: Side, first: int, options: Options, problems: list[str], tell: Tell) -> float:
+    running = side.running
+    posts = ingest.make_posts(running.party, options.webhooks, first=first)
+    await ingest.make_known(running, posts, lambda words, part: None)
+    tell(f"posting webhooks beside {side.its.total:,} messages", None)
+    began = time.perf_counter()
+    loaded = await closed_loop(running.server.port, [it.request for it in posts], callers=CALLERS)
+    if not await running.settled():
+        problems.append("The fold did not catch up in time.")
+    rate = len(loaded.acknowledged) / (time.perf_counter() - began)
+    async with running.database() as db:
+        verdict = await ingest.verdict_on(db, [posts[it] for it in loaded.acknowledged])
+    if verdict.lost:
+        problems.append(f"{verdict.lost} webhooks were acknowledged and are not there: {verdict.named[0]}")
+    return rate
 
 
 @asynccontextmanager

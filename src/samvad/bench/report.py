@@ -11,7 +11,7 @@ from samvad.bench.asking import PAGE, Measured
 from samvad.bench.asking import RATIO_AT_MOST as SLOWER_AT_MOST
 from samvad.bench.chaos import Proof, Run
 from samvad.bench.goal import HELD_P99_MS, Goal, Stream
-from samvad.bench.listing import Listed
+from samvad.bench.listing import INGEST_AT_LEAST, Listed
 from samvad.bench.load import Latency
 from samvad.bench.processes import Scaled
 from samvad.bench.receivers import RATIO_AT_MOST, Comparison, Phase
@@ -167,6 +167,13 @@ def show_listed(found: Listed, console: Console) -> None:
     title = f"samvad bench list: {found.database}, made in {found.fill_s:,.0f} s"
     _show_questions(
         found.questions, console, title=title, repeat=found.repeat, sizes=(found.small, found.messages)
+    )
+    its, colour = found.ingest, "green" if found.ingest.is_within else "red"
+    console.print(
+        f"Webhooks taken in and folded: {its.small_per_s:,.0f} a second beside {found.small:,} messages, "
+        f"{its.large_per_s:,.0f} beside {found.messages:,}: [{colour}]{its.ratio:.2f}[/{colour}] of it; "
+        f"at least {INGEST_AT_LEAST:g}.",
+        highlight=False,
     )
     for problem in found.problems:
         console.print(f"[red]{escape(problem)}[/red]", highlight=False)

@@ -123,8 +123,15 @@ def restore(
             )
             typer.echo(f"{words} before the server starts, or no token of Meta's opens again.", err=True)
     else:
-        typer.echo(f"The files are back in {settings.blob_url}. The database is pg_restore's:", err=True)
+        if manifest.files_in == "backup":
+            typer.echo(f"The files are back in {settings.blob_url}.", err=True)
+        typer.echo("The database is pg_restore's:", err=True)
         typer.echo(PG_RESTORE)
+    if manifest.files_in != "backup":
+        words = f"Its files are not in it: they stayed in {manifest.files_in}."
+        if settings.blob_url != manifest.files_in:
+            words += f" SAMVAD_BLOB_URL is {settings.blob_url}, where they are not: set it before the server starts."
+        typer.echo(words, err=True)
     if manifest.missing:
         typer.echo(
             f"{len(manifest.missing)} files were missing when it was made; manifest.json lists them.",
@@ -230,7 +237,8 @@ def _put_back(bundle: "Bundle", settings: "Settings") -> None:
         )
     if manifest.files and store is None:
         raise BadRequest(
-            f"The backup holds files for a local folder; SAMVAD_BLOB_URL is {settings.blob_url}."
+            f"The backup holds files for a local folder; SAMVAD_BLOB_URL is {settings.blob_url}. Restore without it, "
+            "and then copy the folder of files into the store: names in it are the same."
         )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     staged = settings.data_dir / f".restoring-{os.getpid()}"

@@ -66,6 +66,7 @@ def once(work: Callable[[Resources], Awaitable[T]], **given: object) -> T:
             return await work(app.res)
         finally:
             await app.cloud.close()
+            await app.res.blobs.close()
             await app.db.close()
 
     return asyncio.run(run())

@@ -12,6 +12,7 @@
     ├── Ambiguous         504   the Cloud API did not answer, so nobody knows whether it acted
     ├── Unreachable       502   the Cloud API could not be reached, so nothing was done
     ├── NotMigrated       500   the database could not be brought to this version's schema
+    ├── StoreUnavailable  503   the store of files failed, so nothing was kept or read
     └── Unavailable       503   too much is waiting, or something we need is not there; try again after `retry_after_s`
         └── Lost          503   what was written just before the database went away may stand, or not
 
@@ -110,6 +111,20 @@ class Unreachable(SamvadError):
     """The Cloud API could not be reached, so nothing was done and it may be tried again."""
 
     status = 502
+
+
+class StoreUnavailable(SamvadError):
+    """The store of files failed, so nothing was kept or read; the caller may try again after `retry_after_s`.
+
+    `why` is what the store said. It names addresses and buckets: for the log and the operator, never for a caller.
+    """
+
+    status = 503
+    retry_after_s = 5  # it is no hiccup any more: those were waited for
+
+    def __init__(self, problem: str, *, why: str = "") -> None:
+        super().__init__(problem)
+        self.why = why
 
 
 class Unavailable(SamvadError):

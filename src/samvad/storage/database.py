@@ -64,6 +64,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def serve(self) -> None:
+        """From now on this process answers people, and waits for no other that holds a file as a command may."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Finish the work already accepted, then let go of the database."""
 

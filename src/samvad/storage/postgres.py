@@ -100,6 +100,9 @@ class PostgresDatabase(Database):
                 # Only this tells the planner how rare a value of the expression is.
                 await connection.execute(text(f'ANALYZE "{table.name}"'))
 
+    def serve(self) -> None:
+        """A server has no file that another holds."""
+
     async def close(self) -> None:
         self._closed = True
         await self._idle.wait()

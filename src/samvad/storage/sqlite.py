@@ -40,12 +40,16 @@ somebody else holds it."""
 
 WAL_KEPT = 32 * 2**20
 """Bytes of the WAL's file that stay for use again. While somebody reads for long, it becomes as large as it must."""
+VISITORS_MS = 30_000
+"""How long a command waits for the file while a busy server writes."""
+SERVERS_MS = 1_000
+"""How long a server does, whose loop stands still meanwhile: for the odd visit of a command."""
 
 PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",  # we answer 200 only for what survives a power cut
     "foreign_keys = ON",
-    "busy_timeout = 1000",  # blocks the loop, so only for the odd visit of another process
+    f"busy_timeout = {VISITORS_MS}",
     "cache_size = -65536",
     "temp_store = MEMORY",
     "wal_autocheckpoint = 4000",
@@ -141,6 +145,10 @@ class SqliteDatabase(Database):
         if await self.run_read(lambda connection: _has_index(connection, str(index.name))):
             return  # so that a start takes no lock for what is there
         await self._run_long(lambda connection: connection.execute(CreateIndex(index, if_not_exists=True)))
+
+    def serve(self) -> None:
+        for connection in (self._writer, self._reader):
+            command(connection, f"PRAGMA busy_timeout = {SERVERS_MS}")
 
     async def close(self) -> None:
         self._closed = True

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from samvad.domain.context import Context, Resources
 from samvad.domain.doctor import callback, model, queries
 from samvad.domain.doctor.disk import Place, disk
-from samvad.domain.doctor.model import CHECKS, Finding, Patient, fault, skipped
-from samvad.kit.errors import NotFound, Refused, SamvadError
+from samvad.domain.doctor.model import CHECKS, Finding, Patient, fault, fine, skipped
+from samvad.kit.errors import NotFound, Refused, SamvadError, StoreUnavailable
 from samvad.storage import Tx
 from samvad.whatsapp.errors import INVALID_TOKEN
 
@@ -30,6 +30,7 @@ async def examine_all(res: Resources, place: Place, *, plugin_id: str | None = N
         *await _plugins(res, found),
         *await clocks(res),
         *await asyncio.to_thread(disk, place, res.clock()),
+        *await files(res, place),
     ]
 
 
@@ -185,6 +186,18 @@ async def clocks(res: Resources) -> list[Finding]:
     beside_meta = model.clock("Meta", metas, res.clock())
     beside_database = model.clock("the database", await res.db.read(queries.database_clock), res.clock())
     return [beside_meta] if beside_database.state == "fine" else [beside_meta, beside_database]
+
+
+async def files(res: Resources, place: Place) -> list[Finding]:
+    """Whether a store of files elsewhere takes, gives and forgets; a folder is looked at with the disk."""
+    if place.blob_url.startswith("file:"):
+        return []
+    try:
+        await res.blobs.try_out()
+    except StoreUnavailable as error:
+        fix = f"mend SAMVAD_BLOB_URL ({place.blob_url}), what belongs to it in the environment, or the store"
+        return [fault("disk", f"{error.problems[0]} It says: {error.why}", fix)]
+    return [fine("disk", f"{place.blob_url} takes files and gives them back")]
 
 
 async def _said(asked: Awaitable[T]) -> T | SamvadError:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, exists, or_
+from sqlalchemy import ColumnElement, Row, bindparam, literal_column, or_
 
 from samvad.domain.events.log import Event, record
 from samvad.domain.inbound.queries import bodies as inbound_bodies
@@ -25,6 +25,12 @@ class Tried(NamedTuple):
     rules: Rules
 
 
+# Spelled as in the indexes of these few, or SQLite reads all that was ever delivered to an endpoint at every look.
+_is_pending = deliveries.c.state == literal_column("'PENDING'")
+_holds: ColumnElement[Any] = literal_column(
+    "webhook_delivery.holds"
+)  # untyped, or it would be asked whether it is 1
+
 _served = (
     endpoints.c.is_active,
     or_(endpoints.c.paused_why.is_(None), endpoints.c.paused_why != "HAND"),
@@ -42,11 +48,13 @@ READY = every_team.select(endpoints.c.id).where(
     endpoints.c.leased_until_at.is_(None)
     | (endpoints.c.leased_until_at <= bindparam("now"))
     | (endpoints.c.lease_owner == bindparam("me")),
-    exists().where(
-        deliveries.c.endpoint_id == endpoints.c.id,
-        deliveries.c.state == "PENDING",
-        _is_due,
-    ),
+    # The oldest, not whether there is one: only for its order does SQLite surely take the index of those that wait.
+    every_team.select(deliveries.c.id)
+    .where(deliveries.c.endpoint_id == endpoints.c.id, _is_pending, _is_due)
+    .order_by(deliveries.c.id)
+    .limit(1)
+    .scalar_subquery()
+    .is_not(None),
 )
 
 CLAIM = (
@@ -75,7 +83,7 @@ STILL_GOES = (
     .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
     .where(
         deliveries.c.id == bindparam("delivery"),
-        deliveries.c.state == "PENDING",
+        _is_pending,
         endpoints.c.url == bindparam("url"),
         endpoints.c.is_active,
         endpoints.c.lease_owner == bindparam("me"),
@@ -85,8 +93,8 @@ STILL_GOES = (
 
 HELD = every_team.select(deliveries.c.order_key).where(
     deliveries.c.endpoint_id == bindparam("endpoint"),
-    deliveries.c.holds,
-    deliveries.c.state == "PENDING",
+    _holds,
+    _is_pending,
     deliveries.c.next_attempt_at > bindparam("now"),
 )
 
@@ -100,7 +108,7 @@ DUE = (
     )
     .where(
         deliveries.c.endpoint_id == bindparam("endpoint"),
-        deliveries.c.state == "PENDING",
+        _is_pending,
         _is_due,
         ~among(deliveries.c.order_key, "elsewhere"),
     )
