@@ -9,7 +9,12 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from samvad.domain.accounts.access import Access
+from samvad.domain.chats import listing
+from samvad.domain.chats.model import Wanted
+from samvad.domain.contacts import queries as contacts
 from samvad.domain.media import queries as media
+from samvad.domain.messages import queries as messages
 from samvad.domain.messages import sends, statuses
 from samvad.domain.webhooks import queries as webhooks
 from samvad.domain.webhooks import serving
@@ -18,6 +23,7 @@ from samvad.storage import Tx, open_database
 from tests.harness import copy_file
 
 Asked = Callable[[Tx], Any]
+ALL = Access("all", "")
 
 
 def log_of(**which: Any) -> Asked:
@@ -44,6 +50,21 @@ def files(state: str | None) -> Asked:
         (log_of(plugin_id="p"), "webhook_delivery_endpoint (endpoint_id=?)"),
         (lambda tx: webhooks.awaited(tx, [1]), "endpoint_id (endpoint_id=? AND inbound_event_id=?)"),
         (lambda tx: tx.all(webhooks.LAST, {"endpoints": ["e"]}), "(endpoint_id=?)"),
+        (lambda tx: listing.with_ids(tx, ["c"], ALL), "chat USING INDEX sqlite_autoindex_chat_1 (id=?)"),
+        (
+            lambda tx: listing.page(tx, Wanted("lastMessageAt", True, 50, 0, "ada", None), ALL),
+            "chat USING INDEX sqlite_autoindex_chat_1 (id=?)",
+        ),
+        (lambda tx: messages.latest_of(tx, ["c"]), "chat USING INDEX sqlite_autoindex_chat_1 (id=?)"),
+        (lambda tx: messages.latest_of(tx, ["c"]), "message USING INDEX sqlite_autoindex_message_1 (id=?)"),
+        (
+            lambda tx: contacts._first_phones(tx, ["c"]),
+            "contact_identity USING INDEX ix_contact_identity_contact_id (contact_id=?)",
+        ),
+        (
+            lambda tx: webhooks.again(tx, ["d"], at=1),
+            "webhook_delivery USING INDEX sqlite_autoindex_webhook_delivery_1 (id=?)",
+        ),
         (files(None), "media_team_id_created_at (team_id=?)"),
         (files("FAILED"), "media_team_id_state (team_id=? AND state=?)"),
         (lambda tx: media.find_by_mid(tx, "1"), "media_team_id_mid (team_id=? AND mid=?)"),

@@ -54,10 +54,12 @@ def page(tx: Tx, wanted: Wanted, access: Access) -> Page:
     """
     order = ORDERS[wanted.order]
     seen = predicates.reads if wanted.search is None else predicates.whole
-    which = tx.select(chats, chats.c.id).where(seen(access, chats))
-    if wanted.search is not None:
+    if wanted.search is None:
+        which = tx.select(chats, chats.c.id).where(seen(access, chats))
+    else:
         people = _people_called(tx, wanted.search)
         found = [row.id for row in tx.all(OF_CONTACTS, {"contacts": people})]
+        which = tx.find(chats, chats.c.id).where(seen(access, chats))
         which = which.where(among(chats.c.id, "found")).params(found=found)
     if wanted.status is not None:
         which = which.where(chats.c.status == wanted.status)
@@ -76,7 +78,7 @@ def with_ids(tx: Tx, ids: Sequence[str], access: Access) -> list[Chat]:
     if not ids:
         return []
     rows = tx.all(
-        tx.select(
+        tx.find(
             chats,
             *chats.c,
             contacts.c.name.label("contact_name"),

@@ -73,8 +73,8 @@ def latest_of(tx: Tx, chat_ids: Sequence[str]) -> dict[str, Message]:
         .limit(1)
         .scalar_subquery()
     )
-    of_each = tx.select(chats, latest.label("id")).where(among(chats.c.id, "chats")).subquery()
-    query = tx.select(messages, *messages.c, contacts.c.process_id)
+    of_each = tx.find(chats, latest.label("id")).where(among(chats.c.id, "chats")).subquery()
+    query = tx.find(messages, *messages.c, contacts.c.process_id)
     query = query.join(of_each, of_each.c.id == messages.c.id)
     query = query.join(contacts, contacts.c.id == messages.c.contact_id, isouter=True)
     return {row.chat_id: as_message(row) for row in tx.all(query, {"chats": chat_ids})}

@@ -211,7 +211,8 @@ def attempts_of(tx: Tx, delivery_ids: Collection[str]) -> Sequence[Row[Any]]:
 
 def again(tx: Tx, delivery_ids: Collection[str], *, at: int) -> None:
     """Deliver once more, whatever became of it before."""
-    these = tx.update(deliveries).where(among(deliveries.c.id, "ids"))
+    ours = aside(deliveries.c.team_id) == tx.team_id
+    these = every_team.update(deliveries).where(ours, among(deliveries.c.id, "ids"))
     fresh = these.values(state="PENDING", attempts=0, next_attempt_at=at, holds=False, updated_at=at)
     tx.execute(fresh, {"ids": delivery_ids})
 
