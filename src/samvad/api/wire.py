@@ -389,7 +389,7 @@ def delivery(row: Any, attempts: Sequence[Any]) -> dict[str, Any]:
         "externalId": row.wamid,
         "state": row.state,
         "attemptCount": len(attempts),
-        "nextAttemptAt": row.next_attempt_at if row.state == "PENDING" else None,
+        "nextAttemptAt": max(row.next_attempt_at, row.updated_at) if row.state == "PENDING" else None,
         "createdAt": row.created_at,
         "lastStatus": last.status if last else None,
         "lastError": _attempt_error(last) if last else None,

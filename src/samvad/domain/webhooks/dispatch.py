@@ -154,8 +154,13 @@ class Service:
         if len(waiting) < room and EVERY_CHAT not in self._chats:
             await self._look()
             waiting = [chat for chat in self._chats if chat not in self._running.values()]
-        for chat in waiting[:room]:
-            task = asyncio.create_task(self._deliver(self._chats[chat][0]))
+        endpoint = self._endpoint
+        if endpoint is None or not (begun := waiting[:room]):
+            return
+        first = [self._chats[chat][0] for chat in begun]
+        taken = await self._db.read(serving.take, first, endpoint, me=self._dispatcher.me)
+        for chat, delivery in zip(begun, first, strict=True):
+            task = asyncio.create_task(self._deliver(delivery, taken.get(delivery.id), endpoint))
             self._running[task] = chat
             self._dispatcher.under_way += 1
 
@@ -219,13 +224,14 @@ class Service:
             under_way = set(self._running.values())
             self._chats = {key: rest for key, rest in self._chats.items() if key in under_way}
 
-    async def _deliver(self, delivery: Pending) -> Verdict | None:
-        endpoint, dispatcher = self._endpoint, self._dispatcher
-        assert endpoint is not None
+    async def _deliver(
+        self, delivery: Pending, taken: serving.Taken | None, endpoint: Endpoint
+    ) -> Verdict | None:
+        dispatcher = self._dispatcher
         assert dispatcher.poster is not None
-        if not await self._db.read(serving.still_goes, delivery, endpoint, me=dispatcher.me):
+        if taken is None:
             return None
-        body = await self._db.read(serving.body_of, delivery)
+        body = taken.body
         if body is None:
             await self._db.write(serving.give_up, delivery.id, now=self._clock())
             return None

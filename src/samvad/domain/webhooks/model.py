@@ -26,6 +26,9 @@ STANDARD_PREFIX = "whsec_"
 BACK_OFF_MS = (10_000, 60_000, 300_000, 1_800_000, 7_200_000, 21_600_000, 86_400_000)
 """10 s, 1 min, 5 min, 30 min, 2 h, 6 h, 24 h; each with jitter."""
 
+AT_ONCE = 0
+"""When a delivery is due that waits for nothing but its endpoint: before everything that is due by the clock, which may
+have gone back since."""
 DAY_MS = 24 * 60 * 60 * 1000
 LONGEST_REST_MS = DAY_MS  # however long a `Retry-After` asks us to wait
 
@@ -217,20 +220,20 @@ def verdict(delivery: Pending, attempt: Attempt, health: Health, rules: Rules) -
         return Verdict("DELIVERED", now, False, _well(health, at=now))
     if health.paused_at is not None:  # a probe that failed
         rest = now + _jittered(rules.probe_every_ms)
-        return Verdict("PENDING", now, False, replace(health, failed_at=now, rests_until_at=rest))
+        return Verdict("PENDING", AT_ONCE, False, replace(health, failed_at=now, rests_until_at=rest))
     if attempt.status == 410:
-        return Verdict("PENDING", now, False, _paused(health, "GONE", rules, at=now))
+        return Verdict("PENDING", AT_ONCE, False, _paused(health, "GONE", rules, at=now))
     taken_meanwhile = health.delivered_at is not None and health.delivered_at >= attempt.at
     if attempt.refused or (taken_meanwhile and attempt.asks_to_wait_ms is None and attempt.status != 429):
         if not taken_meanwhile:
             health = replace(health, failing_since_at=health.failing_since_at or now)
             if now - (health.failing_since_at or now) >= rules.pause_after_ms:
-                return Verdict("PENDING", now, False, _paused(health, "FAILING", rules, at=now))
+                return Verdict("PENDING", AT_ONCE, False, _paused(health, "FAILING", rules, at=now))
         if tries > len(rules.back_off_ms):
             return Verdict("EXHAUSTED", now, False, health)
         wait = _jittered(rules.back_off_ms[tries - 1])
         return Verdict("PENDING", now + wait, tries < FAILURES_IN_ORDER, health)
-    return Verdict("PENDING", now, False, _ill(health, attempt, rules))
+    return Verdict("PENDING", AT_ONCE, False, _ill(health, attempt, rules))
 
 
 def _well(health: Health, *, at: int) -> Health:

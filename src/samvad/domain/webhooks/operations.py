@@ -73,7 +73,8 @@ async def get_body(ctx: Context, delivery_id: str) -> bytes:
         row = queries.find(tx, delivery_id)
         if row is None:
             return None
-        return serving.body_of(tx, Pending(row.id, row.inbound_event_id, row.webhook_event_id, "", 0))
+        delivery = Pending(row.id, row.inbound_event_id, row.webhook_event_id, "", 0)
+        return serving.bodies_of(tx, [delivery])[row.id]
 
     body = await ctx.db.read(unit)
     if body is None:

@@ -11,7 +11,7 @@ from samvad.domain.webhooks.tables import attempts, deliveries, endpoints, webho
 from samvad.kit.ids import new_id, new_id_after, oldest_id
 from samvad.storage import Tx, every_team
 from samvad.storage.alone import DELIVERIES, one_by_one
-from samvad.storage.columns import among, aside
+from samvad.storage.columns import among, aside, later
 
 ACTIVE = every_team.select(
     endpoints.c.id, endpoints.c.team_id, endpoints.c.plugin_id, endpoints.c.hears_from_at
@@ -245,12 +245,12 @@ def set_endpoint_fields(tx: Tx, endpoint_id: str, **changes: Any) -> None:
 def waiting(tx: Tx, endpoint_id: str, *, most: int) -> tuple[int, int | None]:
     """How many deliveries wait for an endpoint, `most` of them counted, and when the earliest of those is due."""
     some = (
-        tx.select(deliveries, deliveries.c.next_attempt_at)
+        tx.select(deliveries, later(deliveries.c.next_attempt_at, deliveries.c.updated_at).label("due_at"))
         .where(deliveries.c.endpoint_id == endpoint_id, deliveries.c.state == "PENDING")
         .limit(most)
         .subquery()
     )
-    row: Any = tx.first(every_team.select(func.count(), func.min(some.c.next_attempt_at)))
+    row: Any = tx.first(every_team.select(func.count(), func.min(some.c.due_at)))
     return (int(row[0]), row[1]) if row else (0, None)
 
 

@@ -31,6 +31,14 @@ _holds: ColumnElement[Any] = literal_column(
     "webhook_delivery.holds"
 )  # untyped, or it would be asked whether it is 1
 
+
+class Taken(NamedTuple):
+    """A delivery that goes now."""
+
+    body: bytes | None
+    """None: it was forgotten meanwhile."""
+
+
 _served = (
     endpoints.c.is_active,
     or_(endpoints.c.paused_why.is_(None), endpoints.c.paused_why != "HAND"),
@@ -78,11 +86,11 @@ SERVED = every_team.select(endpoints).where(
     endpoints.c.id == bindparam("endpoint"), endpoints.c.lease_owner == bindparam("me"), *_served
 )
 
-STILL_GOES = (
+STILL_GO = (
     every_team.select(deliveries.c.id)
     .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
     .where(
-        deliveries.c.id == bindparam("delivery"),
+        among(deliveries.c.id, "ids"),
         _is_pending,
         endpoints.c.url == bindparam("url"),
         endpoints.c.is_active,
@@ -116,7 +124,9 @@ DUE = (
     .limit(bindparam("limit"))
 )
 
-EVENT_BODY = every_team.select(webhook_events.c.body).where(webhook_events.c.id == bindparam("event"))
+EVENT_BODIES = every_team.select(webhook_events.c.id, webhook_events.c.body).where(
+    among(webhook_events.c.id, "ids")
+)
 
 THEIR_HEALTH = (
     every_team.select(endpoints)
@@ -186,21 +196,29 @@ def due_oldest_first(
     return as_endpoint(row), [_pending(it) for it in tx.all(DUE, asked)]
 
 
-def still_goes(tx: Tx, delivery: Pending, endpoint: Endpoint, *, me: str) -> bool:
-    """Whether a delivery that was looked up is still to go there, and from here: nobody has changed, cleared,
-    paused or taken over its endpoint meanwhile.
+def take(tx: Tx, these: Sequence[Pending], endpoint: Endpoint, *, me: str) -> dict[str, Taken]:
+    """The bytes of deliveries that were looked up, as they are about to go, by delivery.
+
+    Left out are those that are not to go there any more, or not from here: somebody changed, cleared, paused or
+    took over the endpoint meanwhile.
     """
-    asked = {"delivery": delivery.id, "url": endpoint.url, "me": me}
-    return tx.first(STILL_GOES, asked) is not None
+    asked = {"ids": [it.id for it in these], "url": endpoint.url, "me": me}
+    still_go = {row.id for row in tx.all(STILL_GO, asked)}
+    return {it: Taken(body) for it, body in bodies_of(tx, [it for it in these if it.id in still_go]).items()}
 
 
-def body_of(tx: Tx, delivery: Pending) -> bytes | None:
-    """The bytes to deliver; None where they were forgotten meanwhile."""
-    if delivery.webhook_event_id is not None:
-        row = tx.first(EVENT_BODY, {"event": delivery.webhook_event_id})
-        return row.body if row else None
-    assert delivery.inbound_event_id is not None
-    return inbound_bodies(tx, [delivery.inbound_event_id]).get(delivery.inbound_event_id)
+def bodies_of(tx: Tx, these: Sequence[Pending]) -> dict[str, bytes | None]:
+    """The bytes to deliver, by delivery; None where they were forgotten meanwhile."""
+    ours = [it.webhook_event_id for it in these if it.webhook_event_id is not None]
+    of_ours = {row.id: row.body for row in tx.all(EVENT_BODIES, {"ids": ours})} if ours else {}
+    metas = [it.inbound_event_id for it in these if it.inbound_event_id is not None]
+    of_meta = inbound_bodies(tx, metas) if metas else {}
+    return {
+        it.id: of_meta.get(it.inbound_event_id)
+        if it.inbound_event_id is not None
+        else of_ours.get(it.webhook_event_id or "")
+        for it in these
+    }
 
 
 def give_up(tx: Tx, delivery_id: str, *, now: int) -> None:
