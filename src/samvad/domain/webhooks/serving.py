@@ -256,7 +256,9 @@ def _pending(row: Row[Any]) -> Pending:
 
 
 def _attempt(team_id: str, it: Tried) -> dict[str, Any]:
-    return {"team_id": team_id, "delivery_id": it.delivery.id, **asdict(it.attempt)}
+    # Not asdict(), which copies each header: a tenth of what a delivery costs.
+    fields = {name: getattr(it.attempt, name) for name in Attempt.__dataclass_fields__}
+    return {"team_id": team_id, "delivery_id": it.delivery.id, **fields}
 
 
 def _settled(it: Tried, decided: Verdict) -> dict[str, Any]:
