@@ -38,7 +38,7 @@ async def forget(db: Database, what: Forget, *, first: int | str, before: int) -
 
 
 def inbound_bodies(tx: Tx, after: int, before: int) -> tuple[int | None, int]:
-    """Meta's bodies that are folded; not those nobody could read, nor those somebody is still to be sent."""
+    """Meta's bodies that are folded; not those nobody could read, nor those of the log of webhooks."""
     rows = inbound.oldest_first(tx, after=after, limit=CHUNK)
     old = [row.id for row in rows if row.moment < before and row.is_done]
     old = sorted(set(old) - webhooks.awaited(tx, old)) if old else []

@@ -53,8 +53,8 @@ class Folded(NamedTuple):
 class Folder:
     """Folds whatever was kept, until it is closed; then it finishes the batch it has begun.
 
-    Of several processes one does so, for long, so that its clock alone puts deliveries in order. Each batch takes a
-    lock besides: who is foreman changes hands in the middle of one, too.
+    Of several processes one does so, for long. Each batch takes a lock besides: who is foreman changes hands in the
+    middle of one, too.
     """
 
     def __init__(self, res: Resources, *, may: Callable[[], bool] = lambda: True) -> None:

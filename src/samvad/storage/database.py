@@ -22,7 +22,8 @@ class Database(ABC):
 
     A unit may be run again after its transaction was rolled back.
 
-    Raises kit.errors.Unavailable when too much work is waiting, or after close().
+    Raises kit.errors.Unavailable when too much work is waiting, after close(), or where the database is in trouble:
+    nothing was written then, but for kit.errors.Lost, after which nobody knows.
     """
 
     async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

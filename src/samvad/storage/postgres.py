@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Table, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from samvad.kit.chance import chance
@@ -27,9 +27,9 @@ BACK_S = 0.05  # and twice that each time: after a crash a server is back in som
 LOST_A_RACE = {"40001", "40P01"}  # serialization failure, deadlock: run the unit again
 BROKEN_OFF = "57014"  # query_canceled: of its statement_timeout
 WENT_AWAY = "The database went away; try again in a moment."
-PASSING = ("53", "57P", "58", "25006", "25P03")
-"""Beginnings of SQLSTATEs that say what the server cannot do just now, whatever it is asked: its disk is full, its
-memory or connections are used up, somebody shuts it down, it has become a replica, or it waited too long for us."""
+PASSING = ("08", "53", "57P", "58", "25006", "25P03")
+"""Beginnings of SQLSTATEs that say what the server cannot do just now, whatever it is asked: the line broke, its disk
+is full, its memory or connections are used up, it is shut down, it is a replica now, or it waited too long for us."""
 INDEX_LOCK = 0x53414D57  # and the index: two processes do not make one at the same time
 INDEX_POLL_S = 0.2
 MIGRATION_LOCK = 0x53414D56  # "SAMV": two processes starting together migrate one after the other
@@ -42,6 +42,10 @@ NOTICE_DEATH = {
     # And those of a process that stands still in the middle of a unit, which never waits for anybody else.
     "idle_in_transaction_session_timeout": "60000",
 }
+
+
+class NotConnected(Exception):
+    """No connection could be made, for whatever reason: SQLAlchemy tells all of them as errors of a statement."""
 
 
 class PostgresDatabase(Database):
@@ -75,7 +79,7 @@ class PostgresDatabase(Database):
         try:
             return await self.run_read(within)
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != BROKEN_OFF:
+            if sqlstate(error) != BROKEN_OFF:
                 raise
             raise too_slow(within_s) from None
 
@@ -88,7 +92,7 @@ class PostgresDatabase(Database):
         self, table: Table, column: str, short_id: str, kind: ScalarKind
     ) -> None:
         index = attribute_index(table, column, short_id, kind)
-        async with self._accepted(), self._engine.connect() as plain:
+        async with self._accepted(), self._connection(self._engine) as plain:
             connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
             async with index_lock(connection, str(index.name)):
                 is_valid = await connection.scalar(IS_VALID, {"name": index.name})
@@ -121,9 +125,19 @@ class PostgresDatabase(Database):
                         await asyncio.sleep(BACK_S * 2**n)
                     else:
                         raise
-                except (OSError, asyncpg.PostgresError):  # nobody answers, or not yet
+                except NotConnected:
                     await asyncio.sleep(BACK_S * 2**n)
             return await attempt(step)
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool. Raises NotConnected where none could be made: nothing was begun then."""
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(engine.connect())
+            except (OSError, DBAPIError, asyncpg.PostgresError) as error:
+                raise NotConnected(f"{error}") from error
+            yield connection
 
     @asynccontextmanager
     async def _accepted(self) -> AsyncIterator[None]:
@@ -134,7 +148,7 @@ class PostgresDatabase(Database):
         self._idle.clear()
         try:
             yield
-        except (OSError, NoConnectionFree, asyncpg.PostgresError) as error:  # no connection was to be had
+        except (OSError, NoConnectionFree, NotConnected) as error:
             raise Unavailable("The database cannot be reached; try again in a moment.") from error
         except DBAPIError as error:
             if (trouble := trouble_of(error)) is None:
@@ -147,18 +161,20 @@ class PostgresDatabase(Database):
 
     async def _attempt(self, step: Step[T]) -> T:
         """One greenlet for the whole unit instead of one for each statement."""
-        async with self._engine.connect() as connection, connection.begin() as transaction:
+        async with self._connection(self._engine) as connection, connection.begin() as transaction:
             result = await connection.run_sync(step)
             try:
                 await transaction.commit()
-            except (OSError, DBAPIError) as error:
-                if isinstance(error, DBAPIError) and not error.connection_invalidated:
-                    raise
+            except OSError as error:
                 raise Lost(WENT_AWAY) from error
+            except DBAPIError as error:
+                if error.connection_invalidated or sqlstate(error).startswith(("08", "57P")):
+                    raise Lost(WENT_AWAY) from error
+                raise
             return result
 
     async def _look(self, step: Step[T]) -> T:
-        async with self._reading.connect() as connection:
+        async with self._connection(self._reading) as connection:
             return await connection.run_sync(step)
 
 
@@ -186,7 +202,12 @@ async def index_lock(connection: AsyncConnection, name: str) -> AsyncIterator[No
 
 
 def lost_a_race(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) in LOST_A_RACE
+    return sqlstate(error) in LOST_A_RACE
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """PostgreSQL's code of what went wrong, empty where the server said nothing."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def trouble_of(error: DBAPIError) -> Unavailable | None:
@@ -195,7 +216,7 @@ def trouble_of(error: DBAPIError) -> Unavailable | None:
         return Unavailable(WENT_AWAY)
     if lost_a_race(error):
         return Unavailable("Others are writing the same rows; try again in a moment.")
-    if str(getattr(error.orig, "sqlstate", None)).startswith(PASSING):
+    if sqlstate(error).startswith(PASSING):
         # The driver's own words, which name the cause: "could not extend file …: No space left on device".
         words = str(getattr(error.orig, "__cause__", None) or error.orig)
         return Unavailable(f"The database cannot do its work just now ({words:.200}); try again in a moment.")

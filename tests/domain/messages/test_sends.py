@@ -3,7 +3,7 @@
 from samvad.domain.contacts.model import Identity
 from samvad.domain.messages import sends
 from samvad.domain.messages.model import Order, Promise
-from samvad.domain.messages.sends import Begun
+from samvad.domain.messages.sends import Answered, Begun
 from samvad.domain.messages.tables import idempotency_keys, messages
 from samvad.kit.errors import Conflict
 from samvad.kit.ids import new_id
@@ -43,3 +43,16 @@ async def test_an_order_is_begun_once_more_where_nobody_heard_of_its_commit_and_
     assert isinstance(again[1], Conflict), "another request under the key is refused as ever"
     assert [row.id for row in await small.rows(messages)] == [ours.id]
     assert (await small.row(idempotency_keys)).message_id == ours.id
+
+
+async def test_an_answer_that_is_written_once_more_frees_no_key_that_is_anothers_by_now(small: Small):
+    """Nobody heard of the first commit; meanwhile the client repeated the refused send under its key."""
+    ours, repeated = order(small, "hello", key="a key"), order(small, "hello", key="a key")
+    refused = Answered(ours, None, None, None, {"message": "no"}, small.clock())
+    await small.res.db.write(sends.begin, [ours])
+    await small.res.db.write(sends.finish, [refused])
+    await small.res.db.write(sends.begin, [repeated])
+
+    await small.res.db.write(sends.finish, [refused])
+
+    assert (await small.row(idempotency_keys)).message_id == repeated.id

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from samvad.domain.waba import operations as waba
-from samvad.domain.webhooks import outgoing
-from samvad.domain.webhooks.model import About
+from samvad.domain.webhooks import outgoing, serving
+from samvad.domain.webhooks.model import EVERY_CHAT, About
 from samvad.domain.webhooks.outgoing import Listener, Telling
+from samvad.domain.webhooks.queries import delivery_row
 from samvad.domain.webhooks.tables import deliveries, endpoints
 from samvad.kit.ids import made_at, new_id_after, oldest_id
 from samvad.storage import Tx, every_team
@@ -128,6 +129,33 @@ async def test_while_one_has_its_place_and_no_commit_yet_nobody_else_gets_one(
     hold.keywords["until"].set()
     await asyncio.gather(first, second)
     assert await in_order(small) == ["first", "second"]
+
+
+async def test_what_is_about_all_chats_passes_none_that_is_held_and_none_passes_it(
+    small: Small, listener: Listener
+):
+    def row(n: int, key: str, *, held: bool = False) -> dict[str, Any]:
+        about = About(str(n), key, None, None)
+        row = delivery_row(listener.team_id, listener.endpoint_id, about, at=1) | {"id": f"{n}"}
+        return row | ({"holds": True, "attempts": 1, "next_attempt_at": 2**50} if held else {})
+
+    async def due(*rows: dict[str, Any]) -> list[str]:
+        await small.execute(every_team.delete(deliveries))
+        for it in rows:
+            await small.execute(every_team.insert(deliveries).values(it))
+        db, whose, now = small.res.db, listener.endpoint_id, small.clock()
+        _, found = await db.read(serving.due_oldest_first, whose, me="me", elsewhere=(), now=now, limit=50)
+        has_work = await db.read(serving.has_work, whose, now=now)
+        assert has_work is bool(found)
+        return [it.id for it in found]
+
+    await small.res.db.write(serving.claim, listener.endpoint_id, me="me", now=small.clock())
+    for_all = EVERY_CHAT
+
+    assert await due(row(1, "x", held=True), row(2, "y"), row(3, for_all), row(4, "y")) == ["2"]
+    assert await due(row(1, "y"), row(2, for_all), row(3, "x", held=True), row(4, "y")) == ["1", "2", "4"]
+    assert await due(row(1, "y"), row(2, for_all, held=True), row(3, "x")) == ["1"]
+    assert await due(row(2, for_all, held=True), row(3, "x")) == []
 
 
 def holding(small: Small) -> tuple[asyncio.Event, "partial[None]"]:

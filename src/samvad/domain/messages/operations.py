@@ -254,14 +254,19 @@ async def _tell(ctx: Context, sender: Sender, payload: dict[str, Any], route: Ro
 
 async def _begin(ctx: Context, order: Order) -> Begun | Earlier:
     """Write the intent down; once more where the database went away in the middle, for else its key stays taken."""
-    for pause_s in TRIES_S:
+    lost: errors.Lost | None = None
+    for pause_s in (*TRIES_S, None):
         try:
             begun: Begun | Earlier = await ctx.resources.sends.put(order)
             return begun
-        except errors.Lost:
+        except errors.Unavailable as trouble:
+            lost = trouble if isinstance(trouble, errors.Lost) else lost
+            if lost is None:  # nothing was written
+                raise
+            if pause_s is None:
+                raise lost from trouble
             await asyncio.sleep(pause_s)
-    begun = await ctx.resources.sends.put(order)
-    return begun
+    raise AssertionError("the last round returns or raises")
 
 
 async def _write_answer(
@@ -280,14 +285,14 @@ async def _write_answer(
             status: Status = await ctx.resources.outcomes.put(answered)
             ctx.resources.bells.deliveries.ring()
             return status
-        except errors.Unavailable as trouble:
+        except Exception as trouble:  # whatever it is: an error now would have the message sent once more
             if pause_s is None:
                 log.error(
                     "send.answer_not_kept",
                     message=order.id,
                     team=order.team_id,
                     wamid=wamid,
-                    reason=str(trouble),
+                    reason=repr(trouble),
                 )
                 break
             await asyncio.sleep(pause_s)

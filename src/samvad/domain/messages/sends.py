@@ -66,7 +66,9 @@ PROMISED = (
 )
 
 RELEASE = every_team.delete(idempotency_keys).where(
-    idempotency_keys.c.team_id == bindparam("team"), idempotency_keys.c.key == bindparam("name")
+    idempotency_keys.c.team_id == bindparam("team"),
+    idempotency_keys.c.key == bindparam("name"),
+    idempotency_keys.c.message_id == bindparam("order"),  # released once more it may be another's by now
 )
 
 _promise_key = tuple_(idempotency_keys.c.team_id, idempotency_keys.c.key)
@@ -121,7 +123,7 @@ def finish(tx: Tx, answers: Sequence[Answered]) -> list[Status]:
     reached = {it.id: it.status for it in statuses.apply(tx, news, at=at, answers=True)}
     statuses.unpark(tx, [answer.wamid for answer in answers if answer.wamid], at=at)
     released = [
-        {"team": it.order.team_id, "name": it.order.promise.key}
+        {"team": it.order.team_id, "name": it.order.promise.key, "order": it.order.id}
         for it in answers
         if it.order.promise is not None and it.wamid is None
     ]

@@ -166,7 +166,7 @@ class Service:
 
     def _room(self) -> int:
         mine = self._dispatcher.rules.at_once - len(self._running)
-        return min(mine, max(AT_ONCE - self._dispatcher.under_way, 1 - len(self._running)))
+        return max(0, min(mine, max(AT_ONCE - self._dispatcher.under_way, 1 - len(self._running))))
 
     async def _look(self) -> None:
         self._endpoint, due = await self._db.read(

@@ -294,7 +294,6 @@ OLD = (
 AWAITED = every_team.select(deliveries.c.inbound_event_id).where(
     deliveries.c.endpoint_id.in_(every_team.select(endpoints.c.id).where(endpoints.c.format == "meta")),
     among(deliveries.c.inbound_event_id, "ids"),
-    aside(deliveries.c.state) == "PENDING",  # of an endpoint that is paused millions may wait
 )
 FORGET_ATTEMPTS = every_team.delete(attempts).where(among(attempts.c.delivery_id, "ids"))
 FORGET_EVENTS = every_team.delete(webhook_events).where(among(webhook_events.c.id, "ids"))
@@ -346,5 +345,5 @@ def _with_endpoint(tx: Tx) -> Any:
 
 
 def awaited(tx: Tx, inbound_event_ids: Collection[int]) -> set[int]:
-    """Those of these inbound events whose bodies are still to be delivered to somebody."""
+    """Those of these inbound events that are in the log of webhooks, and may be sent on (again) with their bodies."""
     return {row.inbound_event_id for row in tx.all(AWAITED, {"ids": inbound_event_ids})}

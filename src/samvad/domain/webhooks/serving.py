@@ -8,7 +8,16 @@ from sqlalchemy import ColumnElement, Row, bindparam, literal_column, or_
 
 from samvad.domain.events.log import Event, record
 from samvad.domain.inbound.queries import bodies as inbound_bodies
-from samvad.domain.webhooks.model import Attempt, Endpoint, Health, Pending, Rules, Verdict, verdict
+from samvad.domain.webhooks.model import (
+    EVERY_CHAT,
+    Attempt,
+    Endpoint,
+    Health,
+    Pending,
+    Rules,
+    Verdict,
+    verdict,
+)
 from samvad.domain.webhooks.tables import attempts, deliveries, endpoints, webhook_events
 from samvad.storage import Tx, every_team
 from samvad.storage.columns import among
@@ -99,7 +108,7 @@ STILL_GO = (
     )
 )
 
-HELD = every_team.select(deliveries.c.order_key).where(
+HELD = every_team.select(deliveries.c.id, deliveries.c.order_key).where(
     deliveries.c.endpoint_id == bindparam("endpoint"),
     _holds,
     _is_pending,
@@ -169,9 +178,9 @@ def ready(tx: Tx, *, me: str, now: int) -> list[str]:
 
 def has_work(tx: Tx, endpoint_id: str, *, now: int) -> bool:
     """Whether anything is due that no chat holds back: worth a claim."""
-    held = [it.order_key for it in tx.all(HELD, {"endpoint": endpoint_id, "now": now})]
-    asked = {"endpoint": endpoint_id, "now": now, "limit": 1, "elsewhere": held}
-    return tx.first(DUE, asked) is not None
+    held = tx.all(HELD, {"endpoint": endpoint_id, "now": now})
+    asked = {"endpoint": endpoint_id, "now": now, "limit": 1, "elsewhere": {it.order_key for it in held}}
+    return bool(_in_turn(tx.all(DUE, asked), held))
 
 
 def claim(tx: Tx, endpoint_id: str, *, me: str, now: int) -> bool:
@@ -191,9 +200,22 @@ def due_oldest_first(
     row = tx.first(SERVED, {"endpoint": endpoint_id, "me": me, "now": now})
     if row is None:
         return None, []
-    held = [it.order_key for it in tx.all(HELD, {"endpoint": endpoint_id, "now": now})]
-    asked = {"endpoint": endpoint_id, "now": now, "limit": limit, "elsewhere": {*elsewhere, *held}}
-    return as_endpoint(row), [_pending(it) for it in tx.all(DUE, asked)]
+    held = tx.all(HELD, {"endpoint": endpoint_id, "now": now})
+    keys = {*elsewhere, *(it.order_key for it in held)}
+    asked = {"endpoint": endpoint_id, "now": now, "limit": limit, "elsewhere": keys}
+    return as_endpoint(row), [_pending(it) for it in _in_turn(tx.all(DUE, asked), held)]
+
+
+def _in_turn(due: Sequence[Row[Any]], held: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """What is due, up to where one would pass one that is held: what is about all chats passes none, none passes it."""
+    if not held:
+        return due
+    first = min(it.id for it in held)
+    of_all = min((it.id for it in held if it.order_key == EVERY_CHAT), default=None)
+    for n, it in enumerate(due):
+        if (it.order_key == EVERY_CHAT and it.id > first) or (of_all is not None and it.id > of_all):
+            return due[:n]
+    return due
 
 
 def take(tx: Tx, these: Sequence[Pending], endpoint: Endpoint, *, me: str) -> dict[str, Taken]:
