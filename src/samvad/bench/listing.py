@@ -187,16 +187,29 @@ async def run(options: Options, tell: Tell) -> Listed:
 async def _take_in(few: Side, many: Side, options: Options, problems: list[str], tell: Tell) -> Taken:
     """Post webhooks to both sides in turn, and wait each time until all are folded."""
     rates: dict[Side, list[float]] = {few: [], many: []}
+    acknowledged: dict[Side, list[ingest.Post]] = {few: [], many: []}
     for turn in range(options.turns + 1):
         for side, its in rates.items():
-            rate = await _turn(side, turn * options.webhooks, options, problems, tell)
+            rate, taken = await _turn(side, turn * options.webhooks, options, problems, tell)
+            acknowledged[side] += taken
             if turn:  # the first fills the caches
                 its.append(rate)
+    for side, posts in acknowledged.items():  # at the end, for it counts whole tables
+        tell(f"looking for what was acknowledged among {side.its.total:,} messages", None)
+        async with side.running.database() as db:
+            verdict = await ingest.verdict_on(db, posts)
+        if verdict.lost:
+            problems.append(
+                f"{verdict.lost} webhooks were acknowledged and are not there: {verdict.named[0]}"
+            )
     small, large = (statistics.median(it) for it in rates.values())
     return Taken(options.webhooks, round(small, 1), round(large, 1), round(large / small, 2))
 
 
-async def _turn(side: Side, first: int, options: Options, problems: list[str], tell: Tell) -> float:
+async def _turn(
+    side: Side, first: int, options: Options, problems: list[str], tell: Tell
+) -> tuple[float, list[ingest.Post]]:
+    """How many a second, and those that were acknowledged."""
     running = side.running
     posts = ingest.make_posts(running.party, options.webhooks, first=first)
     await ingest.make_known(running, posts, lambda words, part: None)
@@ -206,11 +219,7 @@ async def _turn(side: Side, first: int, options: Options, problems: list[str], t
     if not await running.settled():
         problems.append("The fold did not catch up in time.")
     rate = len(loaded.acknowledged) / (time.perf_counter() - began)
-    async with running.database() as db:
-        verdict = await ingest.verdict_on(db, [posts[it] for it in loaded.acknowledged])
-    if verdict.lost:
-        problems.append(f"{verdict.lost} webhooks were acknowledged and are not there: {verdict.named[0]}")
-    return rate
+    return rate, [posts[it] for it in loaded.acknowledged]
 
 
 @asynccontextmanager
