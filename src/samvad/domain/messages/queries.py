@@ -29,15 +29,14 @@ def newest_first(tx: Tx, *, identity: Identity, limit: int, skip: int = 0, acces
 
     Ordered by Meta's second, then by arrival; the index ix_message_of_contact holds that order.
     """
+    # Asked apart, so that it is one contact to whoever plans: joined, PostgreSQL sorts all that were ever exchanged.
+    whose = tx.select(contact_identities, contact_identities.c.contact_id).where(
+        contact_identities.c.kind == identity.kind, contact_identities.c.value == identity.value
+    )
     query = (
         tx.select(messages, *messages.c, contacts.c.process_id)
         .join(contacts, contacts.c.id == messages.c.contact_id)
-        .join(contact_identities, contact_identities.c.contact_id == contacts.c.id)
-        .where(
-            contact_identities.c.team_id == tx.team_id,
-            contact_identities.c.kind == identity.kind,
-            contact_identities.c.value == identity.value,
-        )
+        .where(messages.c.contact_id == whose.scalar_subquery())
         .order_by(messages.c.second.desc(), messages.c.id.desc())
         .limit(limit)
         .offset(skip)
