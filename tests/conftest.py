@@ -12,6 +12,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -23,6 +24,16 @@ from samvad.storage.schema import migrate
 from tests.harness import Product, Receiver, copy_file, running
 from tests.s3 import S3
 from tests.sandbox.wire import served
+
+# By default a traceback shows every local value in a frame of its own: of a whole product that takes minutes.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S"),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 # How long an example takes says more of the machine's other work than of ours.
 hypothesis.settings.register_profile(

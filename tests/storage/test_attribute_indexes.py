@@ -16,7 +16,7 @@ from samvad.domain.processes.tables import processes
 from samvad.domain.processes.where import Fields, parse
 from samvad.storage import Database, Tx, open_database
 from samvad.storage.attributes import index_name
-from samvad.storage.postgres import PostgresDatabase
+from samvad.storage.postgres import PostgresDatabase, connect_apart
 from tests.domain.processes.searched import PROCEDURE, TEAM, Row, add_rows, create_processes
 
 ROWS = 4_000
@@ -248,3 +248,25 @@ def index_names(tx: Tx) -> set[str]:
     if tx.connection.dialect.name == "postgresql":
         return {row[0] for row in tx.all(text("SELECT indexname FROM pg_indexes"))}
     return {row[0] for row in tx.all(text("SELECT name FROM sqlite_master WHERE type = 'index'"))}
+
+
+async def test_whoever_is_told_to_stop_while_an_index_is_made_stops_and_the_index_is_made_next_time(
+    db: Database, database_url: str
+) -> None:
+    if not isinstance(db, PostgresDatabase):
+        pytest.skip("on SQLite it is made in one piece")
+    writer = await connect_apart(database_url)
+    try:
+        await writer.execute("BEGIN")
+        await writer.execute('LOCK TABLE "process" IN ACCESS EXCLUSIVE MODE')  # it is under way, and waits
+        making = asyncio.create_task(db.create_attribute_index(processes, "data", "city", "text"))
+        await asyncio.sleep(0.3)
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+    finally:
+        await writer.close()
+
+    await db.create_attribute_index(processes, "data", "city", "text")
+
+    assert index_name("process", "data", "city", "text") in await db.read(index_names)

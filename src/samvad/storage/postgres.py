@@ -198,7 +198,8 @@ async def index_lock(connection: AsyncConnection, name: str) -> AsyncIterator[No
     try:
         yield
     finally:
-        await connection.scalar(INDEX_UNLOCKED, {"name": name})
+        if not connection.invalidated:  # broken off in the middle: the session is gone, and its lock with it
+            await connection.scalar(INDEX_UNLOCKED, {"name": name})
 
 
 def lost_a_race(error: DBAPIError) -> bool:
