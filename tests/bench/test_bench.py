@@ -13,6 +13,7 @@ from samvad.bench import ingest, listing, processes, receivers, report, send
 from samvad.bench.asking import Answered, Measured
 from samvad.bench.load import percentiles, read_reply
 from samvad.bench.options import Options
+from samvad.bench.process import free_port
 from samvad.bench.result import Machine
 from samvad.bench.rig import Place, Rig, rig
 from samvad.bench.updating import Bulk
@@ -30,6 +31,24 @@ def quiet(what: str, part: float | None) -> None:
 @pytest.fixture
 def here(tmp_path: Path) -> Place:
     return Place(tmp_path)
+
+
+def test_no_two_servers_are_given_one_port_nor_one_that_the_system_gives_away():
+    count = "from samvad.bench.process import free_port; print(*(free_port() for _ in range(200))); input()"
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", count], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    try:
+        given = [int(port) for it in others if it.stdout for port in it.stdout.readline().split()]
+    finally:
+        for it in others:
+            it.communicate("go\n")
+
+    assert len(set(given)) == 400
+    assert max(*given, free_port()) < 32_768
 
 
 async def test_ingest_finds_every_acknowledged_webhook_in_the_database(place: Place):

@@ -22,6 +22,7 @@ import pytest
 from sqlalchemy import Row
 
 from samvad.app import App
+from samvad.bench.process import free_port
 from samvad.domain.audit import audit
 from samvad.domain.events.tables import events
 from samvad.domain.inbound.tables import inbound_events
@@ -33,7 +34,7 @@ from samvad.domain.webhooks.tables import attempts, deliveries
 from samvad.sandbox import Sandbox
 from samvad.sandbox.deliveries import Delivery
 from samvad.storage import every_team
-from tests.crash.test_kill import Server, Traffic, around, free_port
+from tests.crash.test_kill import Server, Traffic, around
 from tests.harness import BUSINESS, Receiver, Team, make_team, until
 
 SECONDS = float(os.environ.get("SAMVAD_CRASH_S", "15"))

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 import httpx
 
 from samvad.app import App
+from samvad.bench.process import free_port
 from samvad.domain.audit import audit
 from samvad.domain.inbound.tables import inbound_events
 from samvad.domain.messages.model import Status
@@ -184,12 +184,6 @@ async def serving(
             yield server, sandbox, team, customer, app
         finally:
             await server.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 async def test_kill_and_restart_lose_nothing_that_was_acknowledged(database_url: str, tmp_path: Path):

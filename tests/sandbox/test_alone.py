@@ -3,13 +3,13 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from pathlib import Path
 
 import httpx
 
 from samvad import sandbox
+from samvad.bench.process import free_port
 
 SOURCES = Path(sandbox.__file__).parents[2]
 
@@ -24,9 +24,7 @@ async def test_it_runs_alone_from_a_file_of_businesses(tmp_path: Path) -> None:
     }
     config = tmp_path / "businesses.json"
     config.write_text(json.dumps({"businesses": [business], "settings": {"auto_read": False}, "seed": 3}))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     process = await asyncio.create_subprocess_exec(
         sys.executable,

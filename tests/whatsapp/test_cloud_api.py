@@ -2,13 +2,13 @@ import asyncio
 import contextlib
 import gzip
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
 
+from samvad.bench.process import free_port
 from samvad.kit import errors as kit
 from samvad.whatsapp import cloud_api
 from samvad.whatsapp.cloud_api import CloudApi
@@ -106,12 +106,6 @@ async def wire(behave: Wire) -> AsyncIterator[str]:
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-def unused_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 async def test_an_accepted_message_has_its_wamid_and_went_out_byte_for_byte(meta, cloud):
@@ -217,7 +211,7 @@ async def test_a_4xx_without_an_error_object_is_still_a_certain_no(meta, cloud, 
 
 
 async def test_a_connection_that_cannot_be_opened_means_not_sent():
-    async with CloudApi(f"http://127.0.0.1:{unused_port()}") as api:
+    async with CloudApi(f"http://127.0.0.1:{free_port()}") as api:
         outcome = await api.send(NUMBER, TEXT, token=TOKEN)
 
     assert isinstance(outcome, NotSent)
@@ -372,7 +366,7 @@ async def test_a_refused_question_raises_metas_error_with_its_status(meta, cloud
 
 
 async def test_a_question_without_an_answer_may_be_asked_again():
-    async with CloudApi(f"http://127.0.0.1:{unused_port()}") as api:
+    async with CloudApi(f"http://127.0.0.1:{free_port()}") as api:
         with pytest.raises(kit.Unreachable):
             await api.get("1", token=TOKEN)
 
@@ -396,7 +390,7 @@ async def test_a_change_that_never_left_is_unreachable_and_a_lost_one_is_ambiguo
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
 
-    async with CloudApi(f"http://127.0.0.1:{unused_port()}") as api:
+    async with CloudApi(f"http://127.0.0.1:{free_port()}") as api:
         with pytest.raises(kit.Unreachable):
             await api.post("1", token=TOKEN)
     async with wire(hang_up) as url, CloudApi(url) as api:

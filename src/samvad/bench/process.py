@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -15,7 +16,10 @@ from samvad.kit.errors import SamvadError
 UP_WITHIN_S = 120.0  # a machine that is busy with other things may take long
 DOWN_WITHIN_S = 50.0  # longer than the server may take to drain
 LOOK_EVERY_S = 0.02
+PORTS = range(10_240, 32_768)
 LOG_TAIL = 2000  # characters of a child's log that a failure shows
+
+_claims: list[socket.socket] = []
 
 
 class DidNotStart(SamvadError):
@@ -123,10 +127,24 @@ class Child:
 
 
 def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A loopback port for a server that is yet to start; nobody else who asks here is given it while we run.
+
+    Not one of those that the system gives to whoever listens on port 0 or goes out (from 32768 on): such a one may
+    be taken before our server starts, by one that then passes for it.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        claim = socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM
+        )  # in nobody's way, and seen by other processes
+        try:
+            claim.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
         return port
 
 
