@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.engine import CursorResult
 
+from samvad.storage import prepared
 from samvad.storage.columns import aside
 
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -58,6 +59,13 @@ class Tx:
 
     def execute(self, sql: Executable, values: Values | None = None) -> CursorResult[Any]:
         return self.connection.execute(sql, values)
+
+    def execute_many(self, sql: Executable, rows: Sequence[Mapping[str, Any]]) -> CursorResult[Any]:
+        """The same for each of these rows, at least one, that all have the same names; for what is done very often.
+
+        The statement is made once, at import: it is compiled once for all.
+        """
+        return prepared.execute(self.connection, sql, rows)
 
     def all(self, sql: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
         return self.execute(sql, values).all()

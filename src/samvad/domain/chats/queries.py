@@ -129,7 +129,7 @@ def open_with(tx: Tx, touches: Iterable[Touch], *, at: int) -> dict[Place, str]:
         if it.at > known[place].last_message_at or heard.get(place, 0) > (known[place].last_inbound_at or 0)
     ]
     if moved:
-        tx.execute(MOVED, sorted(moved, key=lambda row: str(row["chat_id"])))
+        tx.execute_many(MOVED, sorted(moved, key=lambda row: str(row["chat_id"])))
     return {place: known[place].id for place in latest}
 
 

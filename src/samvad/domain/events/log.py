@@ -28,10 +28,10 @@ def record(tx: Tx, happened: Sequence[Event], *, at: int) -> None:
     """Write events down; they are committed, or not, together with their cause."""
     plain = [_row(it, at=at) for it in happened if it.origin is None]
     if plain:
-        tx.execute(LOG, plain)
+        tx.execute_many(LOG, plain)
     brought = [_row(it, at=at) | {"origin": it.origin} for it in happened if it.origin is not None]
     if brought:
-        tx.execute(LOG_ONCE, brought)
+        tx.execute_many(LOG_ONCE, brought)
 
 
 def _row(it: Event, *, at: int) -> dict[str, Any]:

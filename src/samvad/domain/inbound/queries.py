@@ -106,7 +106,7 @@ def keep(tx: Tx, bodies: Sequence[Body]) -> Sequence[None]:
 
     Meta repeats itself to the byte, so the same bytes for the same plugin are one event.
     """
-    tx.execute(
+    tx.execute_many(
         KEEP,
         [
             {

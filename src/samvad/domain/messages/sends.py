@@ -108,7 +108,7 @@ def begin(tx: Tx, orders: Sequence[Order]) -> list[Begun | Earlier | SamvadError
     places = _open_chats(tx, fresh, met, at=at)
     quoted = ids_by_wamid(tx, {(it.team_id, it.replies_to_wamid) for it in fresh if it.replies_to_wamid})
     if fresh:
-        tx.execute(BEGIN, [_row(order, met.get(order.id), places, quoted) for order in fresh])
+        tx.execute_many(BEGIN, [_row(order, met.get(order.id), places, quoted) for order in fresh])
     return [earlier[it.id] if it.id in earlier else Begun(it, met.get(it.id)) for it in orders]
 
 

@@ -135,7 +135,7 @@ def apply(tx: Tx, heard: Sequence[News], *, at: int, answers: bool = False) -> l
                 if not message.heard(step.status) and not step.imported:
                     steps.append(telling.Step(moved.id, step))
     if parked:
-        tx.execute(PARK, parked)
+        tx.execute_many(PARK, parked)
     _advance(tx, [after[it] for it in after if after[it] is not before[it]])
     record(tx, [_event(it) for it in steps], at=at)
     accepted = [it for it in after if before[it].wamid is None and after[it].wamid is not None]
@@ -236,7 +236,7 @@ def _parked(news: News, *, at: int) -> dict[str, Any]:
 
 def _advance(tx: Tx, moved: Sequence[Progress]) -> None:
     if moved:
-        tx.execute(
+        tx.execute_many(
             ADVANCE,
             [
                 {

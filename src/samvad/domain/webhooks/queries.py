@@ -161,7 +161,7 @@ def _write(tx: Tx, rows: list[dict[str, Any]]) -> None:
     last = {row.id: row.last for row in tx.all(LAST, {"endpoints": whose})}
     for row in rows:
         row["id"] = last[row["endpoint_id"]] = new_id_after(last.get(row["endpoint_id"]))
-    tx.execute(ADD, rows)
+    tx.execute_many(ADD, rows)
 
 
 def delivery_row(

@@ -258,8 +258,8 @@ def settle(tx: Tx, tried: Sequence[Tried]) -> list[Verdict]:
         decided = verdict(delivery, attempt, health[endpoint_id], rules)
         health[endpoint_id] = decided.health
         verdicts.append(decided)
-    tx.execute(TRIED, [_attempt(before[it.endpoint_id].team_id, it) for it in tried])
-    tx.execute(SETTLE, [_settled(it, decided) for it, decided in zip(tried, verdicts, strict=True)])
+    tx.execute_many(TRIED, [_attempt(before[it.endpoint_id].team_id, it) for it in tried])
+    tx.execute_many(SETTLE, [_settled(it, decided) for it, decided in zip(tried, verdicts, strict=True)])
     fared = [it for it in before if health[it] != before[it].health]
     if fared:
         values = [{f"new_{name}": value for name, value in asdict(health[it]).items()} for it in fared]
