@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,8 @@ from samvad.jobs.queue import Job, enqueue
 from samvad.kit.clock import system_clock
 from samvad.kit.errors import BadRequest
 from samvad.storage import Tx, every_team
-from tests.bench.test_goal import Shown, quiet
+from tests.bench.shown import told_by
+from tests.bench.test_goal import quiet
 
 SHORT = 3.0 / 60  # minutes
 AN_HOUR = [it * 5.0 for it in range(721)]
@@ -68,25 +67,11 @@ async def test_a_look_counts_what_stays_in_the_tables(place: Place):
 
 
 def test_the_command_ends_with_0_and_writes_json_and_a_page_that_needs_nothing_else(tmp_path: Path):
-    page, data = tmp_path / "soak.html", tmp_path / "data"
-    data.mkdir()
-    load = ("--minutes", "0.03", "--sends", "10", "--data", str(data))
-    command = ("bench", "soak", *load, "--json", "-", "--html", str(page))
+    written, shown = told_by("soak", "--minutes", "0.03", "--sends", "10", folder=tmp_path)
 
-    done = subprocess.run([sys.executable, "-m", "samvad", *command], capture_output=True, check=False)
-
-    assert done.returncode == 0, done.stderr.decode()
-    written = json.loads(done.stdout)
     assert written["holds"] is True
-    shown = Shown()
-    shown.feed(page.read_text(encoding="utf-8"))
-    shown.close()
-    assert shown.open == []
-    assert not shown.tags & {"script", "link", "img", "iframe"}
-    assert shown.addresses == []
     for words in (written["command"], written["at"], "Everything held", "not judged", "resident", "WAL"):
         assert words in shown.words
-    assert list(data.iterdir()) == []
 
 
 def test_a_page_names_what_did_not_hold():

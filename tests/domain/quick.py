@@ -17,14 +17,17 @@ from sqlalchemy import Row, Table
 
 from samvad.app import App
 from samvad.domain.accounts import operations as accounts
+from samvad.domain.contacts.model import Identity
 from samvad.domain.context import Context, Resources
 from samvad.domain.inbound import queries as inbound
+from samvad.domain.messages.model import Order, Promise
 from samvad.domain.messages.operations import Sent
 from samvad.domain.messages.operations import send as send_message
 from samvad.domain.processes import applying
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from samvad.jobs.tables import jobs
+from samvad.kit.ids import new_id
 from samvad.sandbox import Business, Delays, Sandbox, Settings
 from samvad.storage import Tx, every_team
 from samvad.whatsapp.signature import sign
@@ -124,6 +127,22 @@ class Small:
 
     async def send_text(self, words: str = "hello", to: str = PERSON, **more: Any) -> Sent:
         return await self.send({"to": to, "type": "text", "text": {"body": words}, **more})
+
+    def order(self, words: str, to: Identity | None = None, *, key: str | None = None) -> Order:
+        """A text that Ada is about to send; `key` is its idempotency key."""
+        return Order(
+            id=new_id(),
+            team_id=self.ada.id,
+            plugin_id=self.ada.plugin_id,
+            phone_number_id=self.ada.number,
+            recipient=to or Identity("phone", PERSON),
+            data_type="text",
+            body={"text": {"body": words}},
+            text=words,
+            at=self.clock(),
+            user_id="a-user",
+            promise=Promise(key, words) if key else None,
+        )
 
     async def rows(self, table: Table, *where: Any) -> Sequence[Row[Any]]:
         """Rows of every team, oldest first."""

@@ -18,7 +18,7 @@ from typing import Any
 from samvad.bench.floors import Floor, Floors
 from samvad.bench.ingest import FIRST_PHONE, PEOPLE, SILENT
 from samvad.bench.load import ANSWER_WITHIN_S, TICK_S, Generator, Latency, Loaded, percentiles, post
-from samvad.bench.options import LONGEST_S, Options
+from samvad.bench.options import LONGEST_S, Options, bounded
 from samvad.bench.result import Machine, database_of
 from samvad.bench.rig import APP_SECRET, DISPLAY, PHONE_NUMBER_ID, WABA_ID, Party, Place, Rig, Tell, rig
 from samvad.bench.send import wamid_of
@@ -57,12 +57,8 @@ class Plan:
     place: Place = field(default_factory=Place)
 
     def __post_init__(self) -> None:
-        for what, value, most in (
-            ("--sends", self.sends_per_s, MOST_SENDS_PER_S),
-            ("--seconds", self.seconds, LONGEST_S),
-        ):
-            if not 0 < value <= most:
-                raise BadRequest(f"{what} must be more than 0 and at most {most:g}; got {value:g}.")
+        bounded("--sends", self.sends_per_s, MOST_SENDS_PER_S)
+        bounded("--seconds", self.seconds, LONGEST_S)
         if self.sends_per_s * self.seconds > MOST_SENDS:
             raise BadRequest(f"--sends times --seconds must be at most {MOST_SENDS:,} messages.")
 

@@ -3,7 +3,7 @@
 from html import escape
 
 from samvad.bench.goal import HELD_P99_MS, Goal, Stream
-from samvad.bench.pages import Line, document, origin, plot, problems
+from samvad.bench.pages import Line, document, latencies, origin, plot, problems
 
 
 def page(it: Goal) -> str:
@@ -29,18 +29,7 @@ took {it.generator_cpu:.2f} cores of the same machine.{others}</p>
 <h2>What was asked, and how long the answer took</h2>
 {_streams(it)}
 <h2>Latency by the second</h2>
-{
-        plot(
-            it.timeline,
-            "ms",
-            (
-                Line("status p50", lambda s: s.status_p50_ms),
-                Line("status p99", lambda s: s.status_p99_ms),
-                Line("send p50", lambda s: s.send_p50_ms),
-                Line("send p99", lambda s: s.send_p99_ms),
-            ),
-        )
-    }
+{latencies(it.timeline)}
 <h2>What was due in the second, and acknowledged</h2>
 {
         plot(

@@ -11,6 +11,12 @@ MOST_PER_S = 20_000.0
 MOST_OPERATIONS = 200_000  # each is some hundred bytes made before the clock starts
 
 
+def bounded(what: str, value: float, most: float) -> None:
+    """Raises BadRequest naming the option."""
+    if not 0 < value <= most:
+        raise BadRequest(f"{what} must be more than 0 and at most {most:g}; got {value:g}.")
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """One run. With `rate` the loop is open: requests leave by the clock, on at most `callers` connections."""
@@ -25,13 +31,10 @@ class Options:
     place: Place = field(default_factory=Place)
 
     def __post_init__(self) -> None:
-        for what, value, most in (
-            ("--seconds", self.seconds, LONGEST_S),
-            ("--callers", self.callers, MOST_CALLERS),
-            ("--rate", self.rate if self.rate is not None else 1, MOST_PER_S),
-        ):
-            if not 0 < value <= most:
-                raise BadRequest(f"{what} must be more than 0 and at most {most:g}; got {value:g}.")
+        bounded("--seconds", self.seconds, LONGEST_S)
+        bounded("--callers", self.callers, MOST_CALLERS)
+        if self.rate is not None:
+            bounded("--rate", self.rate, MOST_PER_S)
         if self.rate is not None and self.rate * self.seconds > MOST_OPERATIONS:
             raise BadRequest(f"--rate times --seconds must be at most {MOST_OPERATIONS:,} operations.")
         if self.kill_after_s is not None and not 0 < self.kill_after_s < self.seconds:

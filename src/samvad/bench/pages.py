@@ -117,6 +117,33 @@ def plot(moments: Sequence[M], unit: str, lines: Sequence[Line[M]]) -> str:
     )
 
 
+class Waited(Moment, Protocol):
+    """How long was waited around a moment."""
+
+    @property
+    def status_p50_ms(self) -> float: ...
+    @property
+    def status_p99_ms(self) -> float: ...
+    @property
+    def send_p50_ms(self) -> float: ...
+    @property
+    def send_p99_ms(self) -> float: ...
+
+
+def latencies(moments: Sequence[Waited]) -> str:
+    """How long statuses and sends waited, over the time of the load."""
+    return plot(
+        moments,
+        "ms",
+        (
+            Line("status p50", lambda it: it.status_p50_ms),
+            Line("status p99", lambda it: it.status_p99_ms),
+            Line("send p50", lambda it: it.send_p50_ms),
+            Line("send p99", lambda it: it.send_p99_ms),
+        ),
+    )
+
+
 def _clock(at_s: float, last_s: float) -> str:
     """A moment of the load; in minutes where it lasts for some."""
     return f"{_short(at_s)} s" if last_s < MINUTES_FROM_S else f"{at_s / 60:.1f} min"

@@ -1,6 +1,7 @@
 """The processes a bench starts: each on a loopback port of its own, ended by its process id and no other way."""
 
 import asyncio
+import atexit
 import contextlib
 import os
 import secrets
@@ -18,8 +19,6 @@ DOWN_WITHIN_S = 50.0  # longer than the server may take to drain
 LOOK_EVERY_S = 0.02
 PORTS = range(10_240, 32_768)
 LOG_TAIL = 2000  # characters of a child's log that a failure shows
-
-_claims: list[socket.socket] = []
 
 
 class DidNotStart(SamvadError):
@@ -144,7 +143,7 @@ def free_port() -> int:
         except OSError:
             claim.close()
             continue
-        _claims.append(claim)
+        atexit.register(claim.close)
         return port
 
 

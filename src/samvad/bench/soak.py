@@ -22,6 +22,7 @@ from samvad.bench.goal import (
     problems_of,
 )
 from samvad.bench.ingest import SILENT
+from samvad.bench.options import bounded
 from samvad.bench.result import Machine, database_of
 from samvad.bench.rig import SETTLE_WITHIN_S, Place, Rig, Tell, rig
 from samvad.bench.sampling import Looks, Sample, sampling, size_mb, sqlite_file, sqlite_tables, wal_of
@@ -52,12 +53,8 @@ class Plan:
     place: Place = field(default_factory=Place)
 
     def __post_init__(self) -> None:
-        for what, value, most in (
-            ("--minutes", self.minutes, MOST_MINUTES),
-            ("--sends", self.sends_per_s, MOST_SENDS_PER_S),
-        ):
-            if not 0 < value <= most:
-                raise BadRequest(f"{what} must be more than 0 and at most {most:g}; got {value:g}.")
+        bounded("--minutes", self.minutes, MOST_MINUTES)
+        bounded("--sends", self.sends_per_s, MOST_SENDS_PER_S)
         if self.sends_per_s * self.seconds > MOST_SENDS:
             raise BadRequest(f"--sends times --minutes must be at most {MOST_SENDS:,} messages.")
 

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from samvad.bench.pages import Line, document, origin, plot, problems
+from samvad.bench.pages import Line, document, latencies, origin, plot, problems
 from samvad.bench.sampling import Sample
 from samvad.bench.soak import Soak
 from samvad.bench.soak_rules import Judged
@@ -55,18 +55,7 @@ def _body(it: Soak) -> str:
         )
     }
 <h2>Latency</h2>
-{
-        plot(
-            it.windows,
-            "ms",
-            (
-                Line("status p50", lambda w: w.status_p50_ms),
-                Line("status p99", lambda w: w.status_p99_ms),
-                Line("send p50", lambda w: w.send_p50_ms),
-                Line("send p99", lambda w: w.send_p99_ms),
-            ),
-        )
-    }
+{latencies(it.windows)}
 {_tables(it)}
 """
 

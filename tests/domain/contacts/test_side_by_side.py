@@ -11,10 +11,8 @@ from samvad.domain.contacts import queries as contacts
 from samvad.domain.contacts.model import Identity, Person
 from samvad.domain.contacts.tables import contacts as people
 from samvad.domain.messages import merging, sends
-from samvad.domain.messages.model import Order
 from samvad.domain.messages.tables import messages
 from samvad.ingress.fold import fold
-from samvad.kit.ids import new_id
 from samvad.storage import Tx
 from samvad.storage.sqlite import SqliteDatabase
 from tests.domain.meta import message, received
@@ -22,21 +20,6 @@ from tests.domain.quick import Small
 from tests.harness import PERSON
 
 BSUID = "US.13491208655302741918"
-
-
-def order(small: Small, words: str) -> Order:
-    return Order(
-        id=new_id(),
-        team_id=small.ada.id,
-        plugin_id=small.ada.plugin_id,
-        phone_number_id=small.ada.number,
-        recipient=Identity("bsuid", BSUID),
-        data_type="text",
-        body={"text": {"body": words}},
-        text=words,
-        at=small.clock(),
-        user_id="a-user",
-    )
 
 
 async def two_people(small: Small) -> None:
@@ -60,7 +43,7 @@ async def test_a_send_under_way_to_somebody_who_is_merged_away_stays_with_who_is
     loop = asyncio.get_running_loop()
 
     def slow_send(tx: Tx) -> None:
-        sends.begin(tx, [order(small, "ours")])
+        sends.begin(tx, [small.order("ours", Identity("bsuid", BSUID))])
         loop.call_soon_threadsafe(begun.set)
         wait(tx, merging_now)
 
@@ -90,7 +73,9 @@ async def test_a_send_that_begins_while_two_are_merged_goes_to_who_is_kept(small
 
     merge = asyncio.create_task(small.res.db.write(slow_merge))
     await merged.wait()
-    sending = asyncio.create_task(small.res.db.write(sends.begin, [order(small, "ours")]))
+    sending = asyncio.create_task(
+        small.res.db.write(sends.begin, [small.order("ours", Identity("bsuid", BSUID))])
+    )
     await asyncio.sleep(0.3)  # the send is under way, and waits
     assert not sending.done()
     sending_now.set()

@@ -1,37 +1,17 @@
 """What is written down of a send before and after Meta is asked, whatever the database does meanwhile."""
 
-from samvad.domain.contacts.model import Identity
 from samvad.domain.messages import sends
-from samvad.domain.messages.model import Order, Promise
 from samvad.domain.messages.sends import Answered, Begun
 from samvad.domain.messages.tables import idempotency_keys, messages
 from samvad.kit.errors import Conflict
-from samvad.kit.ids import new_id
 from tests.domain.quick import Small
-from tests.harness import PERSON
-
-
-def order(small: Small, words: str, *, key: str | None = None) -> Order:
-    return Order(
-        id=new_id(),
-        team_id=small.ada.id,
-        plugin_id=small.ada.plugin_id,
-        phone_number_id=small.ada.number,
-        recipient=Identity("phone", PERSON),
-        data_type="text",
-        body={"text": {"body": words}},
-        text=words,
-        at=small.clock(),
-        user_id="a-user",
-        promise=Promise(key, words) if key else None,
-    )
 
 
 async def test_an_order_is_begun_once_more_where_nobody_heard_of_its_commit_and_stands_as_it_was(
     small: Small,
 ):
     """So that its key is not taken by a send that nobody carries out."""
-    ours, another = order(small, "hello", key="a key"), order(small, "hello", key="a key")
+    ours, another = small.order("hello", key="a key"), small.order("hello", key="a key")
 
     first = await small.res.db.write(sends.begin, [ours])
     again = await small.res.db.write(sends.begin, [ours, another])
@@ -47,7 +27,7 @@ async def test_an_order_is_begun_once_more_where_nobody_heard_of_its_commit_and_
 
 async def test_an_answer_that_is_written_once_more_frees_no_key_that_is_anothers_by_now(small: Small):
     """Nobody heard of the first commit; meanwhile the client repeated the refused send under its key."""
-    ours, repeated = order(small, "hello", key="a key"), order(small, "hello", key="a key")
+    ours, repeated = small.order("hello", key="a key"), small.order("hello", key="a key")
     refused = Answered(ours, None, None, None, {"message": "no"}, small.clock())
     await small.res.db.write(sends.begin, [ours])
     await small.res.db.write(sends.finish, [refused])

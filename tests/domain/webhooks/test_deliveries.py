@@ -6,7 +6,6 @@ import hmac
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -24,24 +23,11 @@ from samvad.domain.webhooks.tables import attempts, deliveries, endpoints
 from samvad.kit.errors import BadRequest, Conflict, NotFound
 from tests.domain.meta import message, received
 from tests.domain.quick import Side, Small, quick
+from tests.domain.webhooks.customers import a_customer
 from tests.harness import Receiver, until
 from tests.sandbox.wire import served
 
 PLAIN_NAME = re.compile(r"wamid\.(\d+)")
-
-
-@asynccontextmanager
-async def a_customer() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    async with served(receiver) as url:
-        receiver.url = f"{url}/hook"
-        yield receiver
-
-
-@pytest.fixture
-async def customer() -> AsyncIterator[Receiver]:
-    async with a_customer() as receiver:
-        yield receiver
 
 
 async def point(small: Small, url: str | None, side: Side | None = None) -> None:

@@ -3,8 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,11 @@ from samvad.domain.webhooks.tables import deliveries, webhook_events
 from samvad.kit.ids import new_id
 from samvad.storage import Tx
 from tests.domain.quick import Side, Small, quick
+from tests.domain.webhooks.customers import a_customer
 from tests.harness import Receiver, until
-from tests.sandbox.wire import served
 
 NOBODY_LISTENS = "https://example.com/hook"
 LEAD = new_id()
-
-
-@asynccontextmanager
-async def a_customer() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    async with served(receiver) as url:
-        receiver.url = f"{url}/objects"
-        yield receiver
-
-
-@pytest.fixture
-async def customer() -> AsyncIterator[Receiver]:
-    async with a_customer() as receiver:
-        yield receiver
 
 
 def process(n: int = 0, *, process_id: str = LEAD, **more: Any) -> dict[str, Any]:
