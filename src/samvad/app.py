@@ -50,6 +50,7 @@ from samvad.web.measures import Measures
 from samvad.whatsapp.cloud_api import CloudApi
 
 KEEP_PROMISES_MS = 24 * 60 * 60 * 1000
+JUST_PARKED_MS = 60 * 1000
 KEEP_PARKED_MS = 14 * 24 * 60 * 60 * 1000  # Meta repeats a webhook for seven days
 UNANSWERED_AFTER_MS = 60_000  # past the upstream time-out: nobody waits for the answer any more
 NAMED_AT_ONCE = 100
@@ -319,7 +320,12 @@ class App:
         numbers = waba_refresh.poll(self.res, every_s=number_poll_s)
         return [
             # A status can be parked while, on another connection, its message gets its wamid.
-            Recurring("statuses.sweep", 2.0, lambda: write(statuses.sweep_parked, at=clock())),
+            Recurring(
+                "statuses.sweep",
+                2.0,
+                lambda: write(statuses.sweep_parked, at=(now := clock()), since=now - JUST_PARKED_MS),
+            ),
+            Recurring("statuses.sweep_all", 60.0, lambda: write(statuses.sweep_parked, at=clock())),
             Recurring(
                 "promises.forget",
                 600.0,

@@ -82,7 +82,10 @@ async def test_a_list_is_found_in_its_index(
 @pytest.mark.parametrize(
     ("asked", "first"),
     [
-        (lambda tx: statuses.sweep_parked(tx, at=1), "SCAN parked_status USING COVERING INDEX"),
+        (
+            lambda tx: statuses.sweep_parked(tx, at=1, since=1),
+            "SEARCH parked_status USING INDEX ix_parked_status_parked_at (parked_at>?)",
+        ),
         (
             lambda tx: sends.unanswered_oldest_first(tx, before=1, limit=100),
             "SCAN message USING INDEX ix_message_sending",

@@ -186,10 +186,13 @@ class Rig:
         return False
 
     async def swept(self) -> None:
-        """Waits until no status is parked whose message is known; the server sweeps every two seconds."""
+        """Waits until no status is parked whose message is known.
+
+        The server looks at what was just parked every two seconds, at all of it once a minute.
+        """
         async with self.database() as db:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(SETTLE_WITHIN_S):
                     while await db.read(verify.parked_though_known):
                         await asyncio.sleep(LOOK_EVERY_S)
 

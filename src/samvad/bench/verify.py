@@ -170,7 +170,7 @@ def count_twice_told(tx: Tx) -> int:
 
 def parked_though_known(tx: Tx) -> int:
     """Statuses that a sweep will apply (at most a thousand are counted)."""
-    return len(tx.all(statuses.PARKED_AND_KNOWN))
+    return len(tx.all(statuses.PARKED_AND_KNOWN, {"since": 0}))
 
 
 def chunks(wamids: Iterable[str]) -> Iterator[list[str]]:

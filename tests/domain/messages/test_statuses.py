@@ -145,7 +145,9 @@ async def test_the_sweep_applies_what_was_left_parked(small: Small):
     ]
     await small.execute(parked_statuses.insert().values(left))
 
-    assert await small.res.db.write(statuses.sweep_parked, at=small.clock()) == 1
+    later = await small.res.db.write(statuses.sweep_parked, at=small.clock(), since=2)
+    assert later == 0, "what was parked before then waits for the sweep of all"
+    assert await small.res.db.write(statuses.sweep_parked, at=small.clock(), since=1) == 1
 
     assert (await small.row(messages)).status == Status.DELIVERED
     assert [it.team_id for it in await small.rows(parked_statuses)] == [small.babbage.id]

@@ -65,6 +65,7 @@ parked_statuses = Table(
     Column("at", Millis, nullable=False),
     Column("parked_at", Millis, nullable=False),
 )
+Index("ix_parked_status_parked_at", parked_statuses.c.parked_at)
 
 idempotency_keys = Table(
     "idempotency_key",
