@@ -17,7 +17,7 @@ async def finished(product: Product, reply: Any) -> tuple[dict[str, Any], dict[s
         shown = (await product.api.get(f"/v1/ext/background-job/{job_id}")).json()
         return shown if shown["_data"]["completedAt"] else None
 
-    shown = await until(done, within_s=30)
+    shown = await until(done)
     return shown["_data"], shown["_meta"]["bjEntryCompletionStatusVsCount"]
 
 

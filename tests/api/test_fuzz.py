@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contract import police
-from tests.harness import PERSON, Product
+from tests.harness import PATIENCE_S, PERSON, Product
 
 EXAMPLES = 60
 META_MAY_FAIL = {502, 503, 504}
@@ -77,7 +77,7 @@ async def test_nothing_that_is_sent_breaks_the_server_or_the_contract(product: P
     loop = asyncio.get_running_loop()
 
     def wait_for(asking: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
-        return asyncio.run_coroutine_threadsafe(asking, loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(asking, loop).result(timeout=PATIENCE_S)
 
     @settings(
         max_examples=EXAMPLES,

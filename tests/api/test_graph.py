@@ -11,7 +11,7 @@ from samvad.domain.accounts import operations as accounts
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from tests.api.asking import refuse_next, second_team, sentence
-from tests.harness import BUSINESS, OTHER_BUSINESS, PERSON, Product, running, until
+from tests.harness import BUSINESS, OTHER_BUSINESS, PERSON, Product, asking, running, until
 
 HI = {"messaging_product": "whatsapp", "to": PERSON, "type": "text", "text": {"body": "hi"}}
 
@@ -28,7 +28,7 @@ def doors(product: Product) -> list[str]:
 async def asked_of_meta(product: Product, path: str) -> httpx.Response:
     """The same question put to the sandbox itself."""
     headers = {"Authorization": f"Bearer {BUSINESS.access_token}"}
-    async with httpx.AsyncClient(base_url=product.sandbox_url, headers=headers) as meta:
+    async with asking(product.sandbox_url, headers=headers) as meta:
         return await meta.get(f"/v24.0/{path}")
 
 

@@ -4,12 +4,11 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.api.asking import at_meta, sentence
 from tests.api.test_graph import doors
-from tests.harness import PERSON, Product, until
+from tests.harness import PERSON, Product, asking, until
 
 PRODUCT = {"messaging_product": "whatsapp"}
 OFFER = {"sdp_type": "offer", "sdp": "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"}
@@ -170,7 +169,7 @@ async def test_a_file_is_uploaded_in_two_parts_and_goes_on_where_it_broke_off(pr
     # Clients of Meta's call the token OAuth here, and what they send has no type.
     oauth = {"Authorization": f"OAuth {product.team.token}"}
 
-    async with httpx.AsyncClient(base_url=product.base_url, headers=oauth) as metas:
+    async with asking(product.base_url, headers=oauth) as metas:
         half = await metas.post(session, content=data[:9_000], headers={"file_offset": "0"})
         shown = await metas.get(session)
         rest = await metas.post(session, content=data[9_000:], headers={"file_offset": "9000"})

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.api.asking import NOBODY, sentence
-from tests.harness import Product
+from tests.harness import Product, asking
 
 MB = 1024 * 1024
 BYTES = bytes(range(256)) * 64 + "é\r\n--x".encode()
@@ -52,7 +52,7 @@ async def test_what_goes_up_comes_down_the_same_without_a_key(product: Product) 
         "a name with a NUL": (("a.png", BYTES, "image/png"), {"filename": "a\0b.png"}, "image/png", ".png"),
         "an extension that is none": (("a.p/../g", BYTES, "image/png"), {}, "image/png", ".png"),
     }
-    async with httpx.AsyncClient() as anyone, product.client(None) as stranger:
+    async with asking() as anyone, product.client(None) as stranger:
         for what, (file, fields, mime_type, extension) in kinds.items():
             reply = await upload(product, *file, **fields)
             assert reply.status_code == 200, f"{what}: {reply.text}"

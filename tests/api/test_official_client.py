@@ -2,11 +2,9 @@
 
 from urllib.parse import quote
 
-import httpx
-
 from tests.api.asking import LIST, NUMBERS, sending, sentence, templating
 from tests.contract import police
-from tests.harness import PERSON, Product, until
+from tests.harness import PERSON, Product, asking, until
 
 SDK = "@chakrahq/chakra-chat-sdk/1.1.3"
 BLOB = bytes(range(256)) * 40
@@ -48,7 +46,7 @@ async def test_the_typescript_client_sends_uploads_and_lists(product: Product) -
     assert template.json()["_data"]["context"]["contactIdentifier"] == PERSON
     assert upload.json()["_data"]["publicMediaUrl"].endswith(".pdf")
     assert numbers.json()["_data"][0]["id"] == number
-    async with httpx.AsyncClient() as anyone:
+    async with asking() as anyone:
         read = await anyone.get(upload.json()["_data"]["publicMediaUrl"])
     assert read.content == BLOB
     assert read.headers["content-type"] == "application/pdf"

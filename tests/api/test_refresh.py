@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from samvad.domain import audit
 from samvad.domain.waba import operations as waba
 from samvad.domain.waba.model import Connection
 from tests.api.asking import ACCOUNTS, NUMBERS, second_team, sentence
-from tests.harness import BUSINESS, OTHER_BUSINESS, Product, running, until
+from tests.harness import BUSINESS, OTHER_BUSINESS, Product, asking, running, until
 
 NUMBER, SISTER = (it.id for it in BUSINESS.phone_numbers)
 
@@ -41,14 +39,14 @@ async def test_what_meta_thinks_of_a_number_is_shown_as_soon_as_it_says_so(produ
         it = await shown(product)
         return (it["qualityScore"]["score"], it["messagingLimitTier"]) == ("RED", "TIER_2K")
 
-    await until(red, within_s=30)
+    await until(red)
     assert (await shown(product, SISTER))["messagingLimitTier"] == "TIER_2K"
     await at_meta(product, f"numbers/{NUMBER}", quality_rating="YELLOW", throughput="HIGH")
 
     async def yellow() -> bool:  # the webhook says only that it is not RED any more
         return bool((await shown(product))["qualityScore"]["score"] == "YELLOW")
 
-    await until(yellow, within_s=30)
+    await until(yellow)
     (first, *_, last) = await named(product, "number.quality_changed")
     assert first["data"] == {"was": "GREEN", "is": "RED"}
     assert last["data"]["is"] == "YELLOW"
@@ -69,7 +67,7 @@ async def test_an_account_that_meta_takes_away_shows_it_and_loses_nothing(produc
         (it,) = (await product.api.get(ACCOUNTS)).json()["_data"]
         return bool(it["lostBy"] == "PARTNER_REMOVED" and it["restrictions"])
 
-    await until(lost, within_s=30)
+    await until(lost)
     for number in (NUMBER, SISTER):
         assert (await shown(product, number))["chakraStatus"] == "DISCONNECTED"
     plugin = (await product.api.get(f"/plugin/{product.team.plugin_id}")).json()["_data"]
@@ -89,7 +87,7 @@ async def test_an_account_that_meta_takes_away_shows_it_and_loses_nothing(produc
 
 async def test_numbers_come_and_go_with_a_refresh_and_the_rows_stay(product: Product) -> None:
     headers = {"Authorization": f"Bearer {BUSINESS.access_token}"}
-    async with httpx.AsyncClient(base_url=product.sandbox_url, headers=headers) as meta:
+    async with asking(product.sandbox_url, headers=headers) as meta:
         new = {"cc": "1", "phone_number": "5550004444", "verified_name": "Ada's Third"}
         made = (await meta.post(f"/v25.0/{BUSINESS.waba_id}/phone_numbers", json=new)).json()["id"]
     account = product.sandbox.world.accounts[BUSINESS.waba_id]

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import httpx
 import pytest
 import structlog
 from structlog.testing import LogCapture
 
 from samvad.kit.ids import is_id
 from tests.api.asking import refuse_next
-from tests.harness import PERSON, Product, until
+from tests.harness import PERSON, Product, asking, until
 
 HEADER = "X-Request-Id"
 
@@ -49,7 +48,7 @@ async def test_an_id_that_must_not_stand_in_a_log_is_not_taken(product: Product,
 
 async def test_every_reply_has_one_whoever_gives_it(product: Product) -> None:
     paths = ("/nowhere", "/docs", "/openapi.json", "/webhooks/whatsapp/nobody", "/v1/ext/users", "/v1/health")
-    async with httpx.AsyncClient(base_url=product.base_url) as client:
+    async with asking(product.base_url) as client:
         replies = [await client.get(path, headers={HEADER: f"at{path}"}) for path in paths]
 
     assert [it.headers[HEADER] for it in replies] == [f"at{path}" for path in paths]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 
 from samvad.app import MEDIA_AT_ONCE
@@ -16,7 +15,7 @@ from samvad.domain.media import fetching
 from samvad.domain.media import queries as media
 from samvad.domain.media.model import State
 from tests.api.asking import refuse_next, second_team, sentence
-from tests.harness import Product, running, until
+from tests.harness import PATIENCE_S, Product, asking, running, until
 
 LIST = "/v1/samvad/media"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -216,7 +215,7 @@ async def test_a_file_that_is_not_the_announced_one_is_not_kept(
 
 
 async def test_what_the_business_uploaded_to_meta_is_shown_and_then_kept(product: Product) -> None:
-    async with httpx.AsyncClient(base_url=product.sandbox_url) as meta:
+    async with asking(product.sandbox_url) as meta:
         upload = await meta.post(
             f"/v25.0/{product.team.phone_number_id}/media",
             headers={"Authorization": "Bearer EAAtest-token-of-ada"},
@@ -321,7 +320,7 @@ async def test_downloads_that_hang_hold_up_nothing_else_and_not_the_end_either(
         gate.opened.clear()
         await customer_sends(product, "image", PICTURE + b"last")
         await until(lambda: len(gate.asked) == 7)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await product.app.stop()
 
 

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from samvad.app import App
 from samvad.domain.events.tables import events
 from samvad.domain.processes.tables import processes
 from samvad.jobs.tables import jobs
 from samvad.storage import Tx, every_team
 from tests.crash.test_kill import Server, serving
-from tests.harness import Team
+from tests.harness import Team, asking
 
 ROWS = 10_000
 chance = random.Random()
@@ -62,7 +60,7 @@ async def call(
     headers = {"Authorization": f"Bearer {team.token}"}
     async with (
         asyncio.timeout(120),
-        httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as http,
+        asking(server.url, headers=headers) as http,
     ):
         reply = await http.request(method, path, json=body)
         assert reply.status_code == 200, reply.text

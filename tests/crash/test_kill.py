@@ -24,7 +24,16 @@ from samvad.domain.webhooks import queries as webhooks
 from samvad.domain.webhooks.tables import deliveries
 from samvad.sandbox import Delays, Sandbox, Settings
 from samvad.storage import every_team
-from tests.harness import BUSINESS, PATIENCE_S, SEALING_KEY, Receiver, Team, make_team, settings_for, until
+from tests.harness import (
+    BUSINESS,
+    SEALING_KEY,
+    Receiver,
+    Team,
+    asking,
+    make_team,
+    settings_for,
+    until,
+)
 from tests.sandbox.wire import served
 
 KILLS = 2
@@ -55,7 +64,7 @@ class Server:
         assert self.process is not None
         assert self.process.returncode is None, "the server ended by itself"
         try:
-            async with httpx.AsyncClient(base_url=self.url, verify=False) as http:
+            async with asking(self.url) as http:
                 return (await http.get("/v1/health")).status_code < 500
         except httpx.TransportError:
             return False
@@ -109,7 +118,7 @@ class Traffic:
         to = f"1555000{client:04}"
         self.sandbox.set_window(to, True)
         n = 0
-        async with httpx.AsyncClient(base_url=self.server.url, timeout=PATIENCE_S, verify=False) as http:
+        async with asking(self.server.url) as http:
             http.headers["Authorization"] = f"Bearer {self.team.token}"
             while not self.stopped:
                 n += 1

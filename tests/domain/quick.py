@@ -31,7 +31,7 @@ from samvad.kit.ids import new_id
 from samvad.sandbox import Business, Delays, Sandbox, Settings
 from samvad.storage import Tx, every_team
 from samvad.whatsapp.signature import sign
-from tests.harness import BUSINESS, OTHER_BUSINESS, PATIENCE_S, PERSON, Later, settings_for, until
+from tests.harness import BUSINESS, OTHER_BUSINESS, PERSON, Later, asking, settings_for, until
 from tests.sandbox.wire import served
 
 START = 1_795_000_000_000
@@ -180,9 +180,7 @@ async def quick(
             await app.start()
         ada = await _side(app, BUSINESS)
         babbage = await _side(app, OTHER_BUSINESS)
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=base_url, verify=False, timeout=PATIENCE_S)
-        )
+        http = await stack.enter_async_context(asking(base_url))
         for number in (ada.number, babbage.number):
             sandbox.set_window(PERSON, True, number)
         small = Small(app, sandbox, clock, ada, babbage, http)

@@ -1,10 +1,10 @@
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
 from samvad.sandbox import Delays, Sandbox, Settings
-from tests.sandbox.wire import BOOK_SHOP, PATIENCE_S, TEA_SHOP, TOKEN, Receiver, Wire, served
+from tests.harness import asking
+from tests.sandbox.wire import BOOK_SHOP, TEA_SHOP, TOKEN, Receiver, Wire, served
 
 QUICK = Delays(sent_ms=5, delivered_ms=10, read_ms=15)
 
@@ -40,9 +40,7 @@ async def wire(receiver: Receiver, clock: Clock) -> AsyncIterator[Wire]:
     bearer = {"authorization": f"Bearer {TOKEN}"}
     async with (
         served(sandbox.app) as url,
-        httpx.AsyncClient(
-            base_url=url, headers=bearer, trust_env=False, verify=False, timeout=PATIENCE_S
-        ) as meta,
+        asking(url, headers=bearer) as meta,
     ):
         yield Wire(sandbox, url, receiver, meta)
         sandbox.reset()  # so that closing does not wait for what a test left scheduled

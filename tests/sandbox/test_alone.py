@@ -10,6 +10,7 @@ import httpx
 
 from samvad import sandbox
 from samvad.bench.process import free_port
+from tests.harness import PATIENCE_S, asking
 
 SOURCES = Path(sandbox.__file__).parents[2]
 
@@ -32,7 +33,7 @@ async def test_it_runs_alone_from_a_file_of_businesses(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(SOURCES)},
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with asking(f"http://127.0.0.1:{port}") as client:
             settings = await _settings(client)
             number = await client.get("/v25.0/2", headers={"authorization": "Bearer t"})
     finally:
@@ -61,7 +62,7 @@ async def test_a_broken_file_is_told_and_not_traced(tmp_path: Path) -> None:
 
 
 async def _settings(client: httpx.AsyncClient) -> dict[str, object]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 settings: dict[str, object] = (await client.get("/settings")).json()

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from samvad.sandbox import Sandbox
+from tests.harness import asking
 from tests.sandbox.wire import BOOK_SHOP, NUMBER, TEA_SHOP, TOKEN, WABA, Wire, error_of, served, until
 
 
@@ -234,9 +235,7 @@ async def test_below_a_root_path_everything_works_the_same(receiver: Any) -> Non
     whole = Starlette(routes=[Mount("/sandbox", app=sandbox.app)])
     async with (
         served(whole) as url,
-        httpx.AsyncClient(
-            base_url=f"{url}/sandbox", headers={"authorization": f"Bearer {TOKEN}"}, verify=False
-        ) as meta,
+        asking(f"{url}/sandbox", headers={"authorization": f"Bearer {TOKEN}"}) as meta,
     ):
         index = await meta.get("/")
         written = await meta.post("/phones/919812345678/messages", json={"type": "image"})
@@ -263,7 +262,7 @@ async def test_one_token_may_open_several_accounts() -> None:
     sandbox = Sandbox(TEA_SHOP, replace(BOOK_SHOP, access_token=TOKEN))
     async with (
         served(sandbox.app) as url,
-        httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {TOKEN}"}, verify=False) as meta,
+        asking(url, headers={"authorization": f"Bearer {TOKEN}"}) as meta,
     ):
         names = [(await meta.get(f"/{waba}")).json()["name"] for waba in (WABA, BOOK_SHOP.waba_id)]
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
 from samvad.sandbox import Business, PhoneNumber, Sandbox
+from tests.harness import asking
 from tests.sandbox.wire import TOKEN, Wire, details_of, error_of, served, wamid_of
 
 
@@ -222,7 +222,7 @@ async def test_a_business_brings_its_own_templates_with_cards_and_an_offer() -> 
     until = {"type": "limited_time_offer", "limited_time_offer": {"expiration_time_ms": 1_900_000_000_000}}
     async with (
         served(sandbox.app) as url,
-        httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {TOKEN}"}, verify=False) as meta,
+        asking(url, headers={"authorization": f"Bearer {TOKEN}"}) as meta,
     ):
         good = await meta.post("/2/messages", json=sent("tea_cards", cards(2)))
         short = await meta.post("/2/messages", json=sent("tea_cards", cards(1)))

@@ -38,7 +38,7 @@ BOOK_SHOP = Business(
     app_secret="another-secret",
     phone_numbers=(PhoneNumber(id="880021", display="442071838750", verified_name="Book Shop"),),
 )
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @asynccontextmanager

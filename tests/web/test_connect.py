@@ -13,7 +13,7 @@ from samvad.domain.waba.partner import VALID_MS
 from samvad.domain.waba.tables import connect_tokens
 from samvad.storage import every_team
 from tests.api.asking import CONNECT_TOKEN, NOBODY, NUMBERS, sentence
-from tests.harness import BUSINESS, OTHER_BUSINESS, Product, running, until
+from tests.harness import BUSINESS, OTHER_BUSINESS, Product, asking, running, until
 
 PAGE = "/v1/ext/whatsapp-partner/connect"
 NEW = {"newPluginName": "babbage", "clientReferenceId": "17", "clientName": "Charles <b>"}
@@ -160,7 +160,7 @@ async def test_the_script_for_partners_is_served_and_framing_can_be_narrowed(
     ancestors = "https://partner.example"
     async with running(database_url, tmp_path, connect_frame_ancestors=ancestors) as product:
         where = await invited(product, **NEW)
-        async with httpx.AsyncClient(base_url=product.base_url) as browser:
+        async with asking(product.base_url) as browser:
             scripts = [
                 await browser.get(f"/whatsapp-partner-connect/{version}/sdk.js")
                 for version in ("v1", "v1_0_1")

@@ -23,7 +23,7 @@ from samvad.domain.procedures.files import PARTS, read_document
 from samvad.domain.processes import where
 from samvad.domain.webhooks.model import BACK_OFF_MS, SIGNATURE_HEADER, sign, signed_headers
 from samvad.web.docs import GUIDES, Docs
-from tests.harness import Product
+from tests.harness import Product, asking
 from tests.sandbox.wire import served
 
 PAGES = sorted(it.stem for it in GUIDES.glob("*.md") if it.stem != "README")
@@ -32,7 +32,7 @@ BODY, SECRET = '{"text":"Grüße \\/ नमस्ते"}'.encode(), "a-secret-o
 
 @pytest.fixture
 async def reader() -> AsyncIterator[httpx.AsyncClient]:
-    async with served(Docs()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with served(Docs()) as url, asking(url) as client:
         yield client
 
 
@@ -55,7 +55,7 @@ async def test_the_reference_is_there_with_nothing_from_elsewhere(reader: httpx.
 
 
 async def test_the_server_has_them_beside_the_api(product: Product) -> None:
-    async with httpx.AsyncClient(base_url=product.base_url) as client:
+    async with asking(product.base_url) as client:
         page, contract = await client.get("/docs"), await client.get("/openapi.json")
 
     assert page.headers["content-type"].startswith("text/html")

@@ -17,7 +17,7 @@ from samvad.kit.errors import BadRequest
 from samvad.settings import from_environment
 from samvad.storage import Tx, every_team
 from samvad.web.operating import is_from_here
-from tests.harness import Product, Receiver, running, until
+from tests.harness import Product, Receiver, asking, running, until
 
 TOKEN = "a-long-token-of-the-watchman"
 
@@ -30,7 +30,7 @@ async def watched(database_url: str, tmp_path: Path) -> AsyncIterator[Product]:
 
 async def ask(product: Product, path: str, **headers: str) -> httpx.Response:
     """Not the tests' usual client: these paths are in no contract."""
-    async with httpx.AsyncClient(base_url=product.base_url) as client:
+    async with asking(product.base_url) as client:
         return await client.get(path, headers=headers)
 
 
@@ -242,7 +242,7 @@ async def test_it_is_not_ready_before_its_start_and_after_its_end(product: Produ
 
 
 async def test_only_get_and_head_are_offered(product: Product) -> None:
-    async with httpx.AsyncClient(base_url=product.base_url) as client:
+    async with asking(product.base_url) as client:
         head, post = await client.head("/ready"), await client.post("/live")
 
     assert (head.status_code, head.content) == (200, b"")

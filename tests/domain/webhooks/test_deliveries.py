@@ -59,7 +59,7 @@ async def settled(small: Small, count: int, state: str = "DELIVERED") -> None:
         small.res.bells.deliveries.ring()
         return (await states(small)).count(state) == count
 
-    await until(all_there, within_s=20)
+    await until(all_there)
 
 
 async def test_the_customer_gets_metas_bytes_with_a_signature_of_the_exact_bytes(

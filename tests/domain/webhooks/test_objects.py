@@ -76,7 +76,7 @@ async def delivered(small: Small, count: int) -> None:
         small.res.bells.deliveries.ring()
         return len(await small.rows(deliveries, deliveries.c.state == "DELIVERED")) == count
 
-    await until(all_there, within_s=20)
+    await until(all_there)
 
 
 async def test_a_change_is_told_in_its_shape_and_signed_over_the_exact_bytes(live: Small, customer: Receiver):

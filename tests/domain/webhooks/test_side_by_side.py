@@ -125,7 +125,7 @@ async def test_chats_go_side_by_side_but_no_more_than_the_setting_says(
             await said(live, f"{phone}.1", f"{phone}.2", phone=phone)
         await until(lambda: customer.under_way == 3)
         customer.release.set()
-        await until(lambda: len(customer.got) == 16, within_s=20)
+        await until(lambda: len(customer.got) == 16)
 
         assert customer.most == 3
         for phone in customer.hangs_for:
@@ -199,7 +199,7 @@ async def test_two_processes_on_one_database_deliver_everything_once(
             await point(live, customer.url)
             for n in range(40):
                 await said(live, f"w.{n}", phone=f"1555000{1000 + n % 4}")
-            await until(lambda: len(customer.got) == 40, within_s=20)
+            await until(lambda: len(customer.got) == 40)
             await asyncio.sleep(1.2)  # the other one has looked again
 
             assert len(customer.ids) == len(set(customer.ids)) == 40
