@@ -22,7 +22,7 @@ from samvad.kit.errors import BadRequest, SamvadError, TooLarge
 from tests.api import pictures
 from tests.api.pictures import HEIGHT, WIDTH
 
-AT_MOST_S = 3.0  # what takes some ten milliseconds, on a machine that has other things to do
+AT_MOST_S = 3.0  # of a processor, for what takes some ten milliseconds
 
 
 @pytest.mark.parametrize(("mime_type", "picture"), list(pictures.KINDS.items()))
@@ -97,12 +97,12 @@ def test_an_id_is_a_uuid_in_any_case():
 
 
 def test_a_picture_that_says_it_is_enormous_costs_nothing():
-    started = time.monotonic()
+    started = time.thread_time()
 
     assert sides_of(pictures.png(2**31 - 1, 2**31 - 1)) == (2**31 - 1, 2**31 - 1)
     assert sides_of(pictures.png(2**32 - 1, 1)) == (None, None)
 
-    assert time.monotonic() - started < AT_MOST_S
+    assert time.thread_time() - started < AT_MOST_S
 
 
 def long_to_read() -> dict[str, bytes]:
@@ -128,13 +128,13 @@ def long_to_read() -> dict[str, bytes]:
 
 @pytest.mark.parametrize(("what", "content"), list(long_to_read().items()), ids=list(long_to_read()))
 def test_a_file_made_to_be_long_to_read_is_given_up_early(what, content):
-    started = time.monotonic()
+    started = time.thread_time()
 
     kind_of(content)
     sides = sides_of(content)
 
     assert sides == (None, None)
-    assert time.monotonic() - started < AT_MOST_S
+    assert time.thread_time() - started < AT_MOST_S
 
 
 def test_a_photo_with_many_notes_before_its_size_still_has_one():

@@ -80,13 +80,13 @@ async def test_a_process_that_stops_does_not_wait_for_a_silent_endpoint_and_the_
     database_url: str, tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(samvad.app, "DRAIN_S", 0.3)
-    receiver.answers = [4.0]
+    receiver.answers = [60.0]
     async with running(database_url, tmp_path) as product:
         await goes_to(product, receiver.url)
         await product.customer_writes("are you there?")
         await until(lambda: not receiver.answers)
         settings, stopping = product.settings, time.monotonic()
-    assert time.monotonic() - stopping < 3.5
+    assert time.monotonic() - stopping < 50
 
     again = App(settings)
     await again.start()

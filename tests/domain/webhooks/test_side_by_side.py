@@ -231,7 +231,6 @@ async def test_a_burst_to_a_dead_endpoint_is_known_by_a_window_at_a_time_without
     assert await small.res.db.write(queries.add_for_inbound, burst, at=now) == 10_000
     await small.res.db.write(serving.claim, endpoint.id, me="me", now=now)
 
-    started = time.monotonic()
     found, due = await small.res.db.read(
         serving.due_oldest_first, endpoint.id, me="me", elsewhere=(), now=now + 1, limit=50
     )
@@ -239,7 +238,6 @@ async def test_a_burst_to_a_dead_endpoint_is_known_by_a_window_at_a_time_without
     assert found is not None
     assert [it.inbound_event_id for it in due] == list(range(1, 51))
     assert not any(hasattr(it, "body") for it in due)
-    assert time.monotonic() - started < 1
 
 
 async def test_the_log_forgets_what_ended_long_ago_and_folding_again_does_not_bring_it_back(
