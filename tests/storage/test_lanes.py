@@ -36,6 +36,24 @@ async def test_what_queues_during_a_commit_is_one_batch(db: Database):
     assert sizes == [1, 30]
 
 
+async def test_a_lane_that_is_in_no_hurry_waits_for_company_until_there_is_enough_of_it(db: Database):
+    sizes: list[int] = []
+
+    def counted(tx: Tx, items: Sequence[str]) -> list[str]:
+        sizes.append(len(items))
+        return add_all(tx, items)
+
+    lane: Lane[str, str] = Lane(db, counted, enough=3, gather_s=0.2)
+    first = asyncio.create_task(lane.put("first"))
+    for _ in range(3):  # it is on its way, and waits
+        await asyncio.sleep(0)
+    two = await asyncio.gather(first, lane.put("second"))
+    three = await asyncio.gather(*(lane.put(f"n{n}") for n in range(3)))
+
+    assert [*two, *three] == ["FIRST", "SECOND", "N0", "N1", "N2"]
+    assert sizes == [2, 3]
+
+
 async def test_a_batch_has_its_limit(db: Database):
     sizes: list[int] = []
 

@@ -1,4 +1,7 @@
-"""Batching without a timer: a batch is whatever queued while the one before was committing."""
+"""Batching without a timer: a batch is whatever queued while the one before was committing.
+
+Where nobody is in a hurry a lane may wait a moment for company besides.
+"""
 
 import asyncio
 import time
@@ -42,14 +45,21 @@ class Lane(Generic[Item, Done]):
         *,
         batch: int = BATCH,
         waiting: int = WAITING,
+        enough: int = 1,
+        gather_s: float = 0.0,
         on_batch: Callable[[int, float], None] | None = None,
     ) -> None:
-        """`on_batch` is told the size of each batch and the seconds its commit took."""
+        """`on_batch` is told the size of each batch and the seconds its commit took.
+
+        A batch of fewer than `enough` waits for more for `gather_s` seconds.
+        """
         self.on_batch = on_batch
         self._db = db
         self._unit = unit
         self._batch = batch
         self._limit = waiting
+        self._enough = enough
+        self._gather_s = gather_s
         self._waiting: deque[Entry[Item, Done]] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
@@ -83,6 +93,8 @@ class Lane(Generic[Item, Done]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                if len(self._waiting) < self._enough:
+                    await asyncio.sleep(self._gather_s)
                 await self._commit(self._next_batch())
         finally:
             self._runner = None

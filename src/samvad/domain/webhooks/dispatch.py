@@ -29,6 +29,10 @@ WINDOW = 50  # deliveries of one endpoint that are known at a time, without thei
 AT_ONCE = 1_000  # POSTs under way in all; past it an endpoint has one at a time, and none waits
 LOOK_EVERY_S = 1.0
 GATHER_S = 0.01  # every send rings: one look for many
+SETTLE_S = (
+    0.008  # answers that come one by one are written down together: a commit for each costs as much as a POST
+)
+ENOUGH = 4  # answers that are written down at once
 RENEW_EVERY_S = serving.LEASE_MS / 1000 / 3
 
 log = structlog.get_logger(__name__)
@@ -43,7 +47,9 @@ class Dispatcher:
         self.me = new_id()
         self.closing = False
         self.under_way = 0
-        self.settled: Lane[serving.Tried, Verdict] = Lane(res.db, serving.settle)
+        self.settled: Lane[serving.Tried, Verdict] = Lane(
+            res.db, serving.settle, enough=ENOUGH, gather_s=SETTLE_S
+        )
         self.secrets = Remembered(partial(webhook_secrets, res))
         self.poster: Poster | None = None
         self.on_attempt: Callable[[Pending, Attempt], None] | None = None
