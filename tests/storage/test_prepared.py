@@ -84,6 +84,14 @@ async def test_a_row_that_lacks_a_name_writes_nothing(db: Database):
     assert await texts(db) == []
 
 
+async def test_rows_that_all_lack_a_name_write_no_null_in_its_place(db: Database):
+    await db.write(many, "one")
+
+    with pytest.raises(KeyError, match="new"):
+        await db.write(lambda tx: tx.execute_many(RENAME, [{"old": "one"}]))
+    assert await texts(db) == ["one"]
+
+
 async def test_statements_that_are_made_anew_each_time_are_not_kept_for_ever(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ):

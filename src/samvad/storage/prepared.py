@@ -24,9 +24,10 @@ class Prepared:
         assert not compiled.post_compile_params, "its words depend on its values: see storage.columns.among"
         names: list[str] = list(compiled.positiontup)
         self.words: str = compiled.string
-        self._constants = {
-            name: compiled.binds[name].effective_value for name in names if name not in columns
-        }
+        own = [name for name in names if name not in columns]
+        if missing := [name for name in own if compiled.binds[name].required]:
+            raise KeyError(f"The rows lack {', '.join(missing)}.")  # and not NULL in their place
+        self._constants = {name: compiled.binds[name].effective_value for name in own}
         self._take = _taker(names)
         self._process: list[tuple[int, Callable[[Any], Any]]] = [
             (place, process)
